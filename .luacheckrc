@@ -1,0 +1,10 @@
+std = "luajit"
+max_line_length = 110
+files["lua/"].globals = { "msys" }
+files["conf/"].globals = { "msys" }
+files["contrib/"].globals = { "msys" }
+files["test/lua/"].globals = { "msys", "check" }
+files["test/mta/"].globals = { "msys" }
+files["test/milter/"] = { globals = { "msys", "mt" } }
+-- annotation files declare parameters only to document them
+files["lua/meta/"].ignore = { "212", "241", "211" }
