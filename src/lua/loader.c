@@ -1,0 +1,193 @@
+#include "lua/loader.h"
+
+#include "base/buf.h"
+#include "lua/call.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Largest script read. */
+#define SCRIPT_MAX (16u << 20)
+
+static char *candidate(const char *dir, const char *source)
+{
+	struct sl_buf path = SL_BUF_ZERO;
+
+	if (sl_buf_printf(&path, "%s/", dir) < 0)
+		return NULL;
+	for (const char *p = source; *p; p++)
+		if (sl_buf_putc(&path, *p == '.' ? '/' : *p) < 0)
+			return NULL;
+	if (sl_buf_puts(&path, ".lua") < 0)
+		return NULL;
+	return sl_buf_steal(&path);
+}
+
+static int try_file(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EISDIR;
+	return access(path, R_OK) < 0 ? -errno : 0;
+}
+
+int sl_script_find(const struct sl_config *config, const char *source, char **path_r,
+		   struct sl_err *err)
+{
+	const struct sl_strings *dirs = &config->scriptlet.path;
+	bool absolute = source[0] == '/';
+	unsigned count = absolute ? 1 : dirs->count;
+	struct sl_buf tried = SL_BUF_ZERO;
+
+	for (unsigned i = 0; i < count; i++) {
+		char *path = absolute ? strdup(source) : candidate(dirs->list[i], source);
+		int rc = path ? try_file(path) : -ENOMEM;
+
+		if (rc == 0) {
+			sl_buf_deinit(&tried);
+			*path_r = path;
+			return 0;
+		}
+		sl_buf_printf(&tried, "%s %s (%s)", i ? "," : "", path ? path : source,
+			      strerror(-rc));
+		free(path);
+	}
+	sl_fail(err, -ENOENT, "no script for source \"%s\"; tried%s%s", source,
+		count ? sl_buf_str(&tried) : " nothing: scriptlet.path is empty",
+		!absolute && strlen(source) > 4 && !strcmp(source + strlen(source) - 4, ".lua")
+			? "; leave out the .lua"
+			: "");
+	sl_buf_deinit(&tried);
+	return -ENOENT;
+}
+
+static int read_script(const char *path, struct sl_buf *text, struct sl_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return sl_fail(err, -errno, "cannot read %s: %s", path, strerror(errno));
+	do {
+		n = sl_buf_reserve(text, 65536) < 0 ? -ENOMEM
+						    : read(fd, text->data + text->len, 65536);
+		if (n > 0)
+			text->len += (size_t)n;
+	} while (n > 0 && text->len <= SCRIPT_MAX);
+	close(fd);
+	if (n < 0)
+		return sl_fail(err, -EIO, "cannot read %s", path);
+	if (n > 0)
+		return sl_fail(err, -EFBIG, "%s is larger than %u bytes", path, SCRIPT_MAX);
+	return 0;
+}
+
+/* As luaL_loadfile: a first line that starts with '#' is no Lua; its line end stays. */
+static const char *skip_hash_line(const char *text, size_t len)
+{
+	const char *end;
+
+	if (len == 0 || text[0] != '#')
+		return text;
+	end = memchr(text, '\n', len);
+	return end ? end : text + len;
+}
+
+/* Lua shortens long chunk names to "...tail"; a fault has the whole name and the line. */
+static void add_script_fault(struct sl_faults *faults, const char *path, const struct sl_err *err)
+{
+	const char *text = err->text;
+	int len = sl_lua_message_length(text);
+	const char *shown = strncmp(text, "...", 3) == 0 ? text + 3 : text;
+	const char *colon = memchr(shown, ':', (size_t)(len - (shown - text)));
+	size_t shown_len = colon ? (size_t)(colon - shown) : 0;
+	size_t path_len = strlen(path);
+
+	if (colon && shown_len <= path_len &&
+	    strncmp(path + path_len - shown_len, shown, shown_len) == 0) {
+		char *end;
+		unsigned long line = strtoul(colon + 1, &end, 10);
+
+		if (end > colon + 1 && strncmp(end, ": ", 2) == 0) {
+			sl_faults_add(faults, path, (unsigned)line, "%.*s",
+				      len - (int)(end + 2 - text), end + 2);
+			return;
+		}
+	}
+	sl_faults_add(faults, path, 0, "%.*s", len, text);
+}
+
+struct chunk {
+	const char *text;
+	size_t len;
+	const char *path;
+};
+
+static int run_chunk(lua_State *L)
+{
+	struct chunk *chunk = lua_touserdata(L, 1);
+	const char *name = lua_pushfstring(L, "@%s", chunk->path);
+
+	if (luaL_loadbuffer(L, chunk->text, chunk->len, name) != 0)
+		return lua_error(L);
+	lua_call(L, 0, 0);
+	return 0;
+}
+
+static bool registered(const struct sl_state *state, const char *name)
+{
+	for (unsigned i = 0; i < state->module_count; i++)
+		if (strcmp(state->modules[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void load_one(struct sl_state *state, const struct sl_script_conf *script,
+		     struct sl_faults *faults)
+{
+	struct sl_buf text = SL_BUF_ZERO;
+	struct chunk chunk;
+	struct sl_err err;
+	char *path;
+
+	if (sl_script_find(state->config, script->source, &path, &err) < 0) {
+		sl_faults_add(faults, script->file, script->line, "%s", err.text);
+		return;
+	}
+	if (read_script(path, &text, &err) < 0) {
+		sl_faults_add(faults, script->file, script->line, "%s", err.text);
+	} else {
+		chunk.text = text.data ? skip_hash_line(text.data, text.len) : "";
+		chunk.len = text.data ? text.len - (size_t)(chunk.text - text.data) : 0;
+		chunk.path = path;
+		lua_pushcfunction(state->L, run_chunk);
+		lua_pushlightuserdata(state->L, &chunk);
+		state->bag = (struct sl_bag){ .where = SL_IN_LOAD, .callout = "the file level" };
+		if (sl_lua_call(state->L, 1, 0, &err) < 0)
+			add_script_fault(faults, path, &err);
+		else if (!registered(state, script->name))
+			sl_faults_warn(faults, script->file, script->line,
+				       "script \"%s\": %s registers no module of that name",
+				       script->name, path);
+		state->bag = (struct sl_bag){ 0 };
+	}
+	sl_buf_deinit(&text);
+	free(path);
+}
+
+void sl_scripts_load(struct sl_state *state, struct sl_faults *faults)
+{
+	for (unsigned i = 0; i < state->config->scriptlet.script_count; i++) {
+		state->loading = i;
+		load_one(state, &state->config->scriptlet.scripts[i], faults);
+	}
+	state->sealed = true;
+}

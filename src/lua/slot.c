@@ -1,0 +1,55 @@
+#include "lua/slot.h"
+
+#include <stdlib.h>
+
+struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count)
+{
+	struct sl_pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return NULL;
+	pool->slots = calloc(count, sizeof(*pool->slots));
+	if (!pool->slots) {
+		free(pool);
+		return NULL;
+	}
+	pool->count = count;
+	for (unsigned i = 0; i < count; i++) {
+		pthread_mutex_init(&pool->slots[i].lock, NULL);
+		pool->slots[i].state = states[i];
+	}
+	return pool;
+}
+
+void sl_pool_free(struct sl_pool **pool)
+{
+	struct sl_pool *p = *pool;
+
+	*pool = NULL;
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->count; i++) {
+		sl_state_free(&p->slots[i].state);
+		pthread_mutex_destroy(&p->slots[i].lock);
+	}
+	free(p->slots);
+	free(p);
+}
+
+/* Two threads may see the same count and choose the same slot: uneven by one, never wrong. */
+struct sl_slot *sl_pool_pin(struct sl_pool *pool)
+{
+	struct sl_slot *best = &pool->slots[0];
+
+	for (unsigned i = 1; i < pool->count; i++)
+		if (atomic_load_explicit(&pool->slots[i].sessions, memory_order_relaxed) <
+		    atomic_load_explicit(&best->sessions, memory_order_relaxed))
+			best = &pool->slots[i];
+	atomic_fetch_add_explicit(&best->sessions, 1, memory_order_relaxed);
+	return best;
+}
+
+void sl_slot_unpin(struct sl_slot *slot)
+{
+	atomic_fetch_sub_explicit(&slot->sessions, 1, memory_order_relaxed);
+}

@@ -1,0 +1,43 @@
+/* slot: a Lua state that sessions share, and the pool of them in a worker.
+ *
+ * A session is pinned to one slot at its first callout and stays there. Whoever runs Lua, or touches
+ * anything that belongs to the state, holds the slot's lock; nobody holds it while waiting for
+ * anything but the CPU. A thread never holds two. */
+#pragma once
+
+#include "lua/state.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct sl_slot {
+	pthread_mutex_t lock;
+	struct sl_state *state;
+	atomic_uint sessions; /* pinned here */
+};
+
+struct sl_pool {
+	struct sl_slot *slots;
+	unsigned count;
+};
+
+/* Takes over `states` (an array the caller frees, of states the pool frees). NULL: out of memory,
+ * the states stay the caller's. */
+struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count);
+
+/* Only when no session is pinned any more. */
+void sl_pool_free(struct sl_pool **pool);
+
+/* The least loaded slot, with one session more; give it back with sl_slot_unpin. */
+struct sl_slot *sl_pool_pin(struct sl_pool *pool);
+void sl_slot_unpin(struct sl_slot *slot);
+
+static inline void sl_slot_lock(struct sl_slot *slot)
+{
+	pthread_mutex_lock(&slot->lock);
+}
+
+static inline void sl_slot_unlock(struct sl_slot *slot)
+{
+	pthread_mutex_unlock(&slot->lock);
+}
