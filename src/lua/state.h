@@ -58,6 +58,7 @@ struct sl_module {
 	char *name;
 	unsigned script; /* index of the stanza whose script registered it */
 	int table;	 /* registry reference of the module table */
+	int self_meta;	 /* registry reference: metatable of `self`, whose __index is that table */
 	int *functions;	 /* registry references by callout id; belongs to callout/ */
 	unsigned long long has; /* bit per callout id */
 };

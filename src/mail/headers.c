@@ -114,7 +114,7 @@ int sl_headers_add(struct sl_headers *headers, enum sl_header_place place, const
 	return insert(headers, place == SL_HEADER_TOP ? 0 : headers->count, name, value, 0);
 }
 
-unsigned sl_headers_delete(struct sl_headers *headers, const char *name)
+static unsigned delete(struct sl_headers *headers, const char *name, bool also_added)
 {
 	unsigned kept = 0;
 	unsigned before = headers->count;
@@ -122,7 +122,7 @@ unsigned sl_headers_delete(struct sl_headers *headers, const char *name)
 	for (unsigned i = 0; i < before; i++) {
 		struct sl_header *header = headers->list[i];
 
-		if (strcasecmp(header->name, name) == 0) {
+		if (strcasecmp(header->name, name) == 0 && (also_added || header->occurrence)) {
 			headers->bytes -= strlen(header->name) + strlen(header->value);
 			header_unref(header);
 		} else {
@@ -131,6 +131,16 @@ unsigned sl_headers_delete(struct sl_headers *headers, const char *name)
 	}
 	headers->count = kept;
 	return before - kept;
+}
+
+unsigned sl_headers_delete(struct sl_headers *headers, const char *name)
+{
+	return delete(headers, name, true);
+}
+
+unsigned sl_headers_delete_received(struct sl_headers *headers, const char *name)
+{
+	return delete(headers, name, false);
 }
 
 const struct sl_header *sl_headers_next(const struct sl_headers *headers, const char *name,

@@ -42,6 +42,8 @@ int sl_headers_add(struct sl_headers *headers, enum sl_header_place place, const
 		   const char *value);
 /* Removes every field of that name (case does not matter); returns how many there were. */
 unsigned sl_headers_delete(struct sl_headers *headers, const char *name);
+/* The same for those that were received, leaving what was added. */
+unsigned sl_headers_delete_received(struct sl_headers *headers, const char *name);
 
 /* Next field of that name at or after *pos, which moves past it; NULL at the end. */
 const struct sl_header *sl_headers_next(const struct sl_headers *headers, const char *name,

@@ -23,12 +23,13 @@ static void view_deinit(struct sl_view *view)
 	free(view->route);
 }
 
-struct sl_message *sl_message_new(struct sl_dict *ctx)
+struct sl_message *sl_message_new(struct sl_session *session, struct sl_dict *ctx)
 {
 	struct sl_message *msg = calloc(1, sizeof(*msg));
 
 	if (!msg)
 		return NULL;
+	msg->session = session;
 	msg->body = SL_BODY_ZERO;
 	sl_id_new(msg->batch_id);
 	view_init(&msg->shared, msg);

@@ -12,6 +12,8 @@
 #include "session/dict.h"
 #include "session/reply.h"
 
+struct sl_session;
+
 struct sl_rcpt {
 	struct sl_path path;
 	char *wire; /* the address as the MTA gave it, for taking the recipient off again */
@@ -35,6 +37,7 @@ struct sl_view {
 };
 
 struct sl_message {
+	struct sl_session *session;
 	char batch_id[SL_ID_SIZE];
 	char queue_id[64]; /* the MTA's, "" until known */
 	struct sl_path sender;
@@ -54,8 +57,8 @@ struct sl_message {
 /* Most recipients of one message; far above any MTA's own limit. */
 #define SL_RCPTS_MAX 50000
 
-/* A new message; `ctx` is the session's message dictionary. NULL: out of memory. */
-struct sl_message *sl_message_new(struct sl_dict *ctx);
+/* A new message of that session; `ctx` is its message dictionary. NULL: out of memory. */
+struct sl_message *sl_message_new(struct sl_session *session, struct sl_dict *ctx);
 void sl_message_free(struct sl_message **message);
 
 int sl_message_set_sender(struct sl_message *msg, const char *path, const char *args,

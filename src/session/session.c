@@ -9,6 +9,14 @@
 
 static char own_helo[128];
 
+const char *sl_phase_name(enum sl_phase phase)
+{
+	static const char *const names[] = { "connect", "ehlo", "mailfrom", "rcptto",
+					     "data",	"eom",	"close" };
+
+	return names[phase];
+}
+
 void sl_session_set_own_helo(const char *name)
 {
 	size_t len = name ? strlen(name) : 0;
@@ -17,6 +25,11 @@ void sl_session_set_own_helo(const char *name)
 		len = 0;
 	memcpy(own_helo, name ? name : "", len);
 	own_helo[len] = '\0';
+}
+
+const char *sl_session_own_helo(void)
+{
+	return own_helo;
 }
 
 struct sl_session *sl_session_new(const struct sl_config *config, const struct sl_port *port,
@@ -51,6 +64,7 @@ void sl_session_free(struct sl_session **session)
 	sl_dict_clear(&s->conn);
 	sl_dict_clear(&s->mess);
 	sl_reply_deinit(&s->refusal.reply);
+	sl_reply_deinit(&s->reply);
 	free(s->client_name);
 	free(s->command);
 	free(s);
@@ -142,7 +156,7 @@ static int need_message(struct sl_session *session, struct sl_err *err)
 	if (session->msg)
 		return 0;
 	sl_dict_clear(&session->mess);
-	session->msg = sl_message_new(&session->mess);
+	session->msg = sl_message_new(session, &session->mess);
 	if (!session->msg)
 		return sl_fail_nomem(err);
 	session->message_count++;
@@ -276,6 +290,8 @@ void sl_session_unknown(struct sl_session *session)
 
 void sl_session_end_message(struct sl_session *session)
 {
+	if (session->msg && session->message_ending)
+		session->message_ending(session);
 	sl_message_free(&session->msg);
 }
 

@@ -25,6 +25,11 @@ enum sl_phase {
 	SL_PHASE_CLOSE,
 };
 
+/* "connect", "ehlo", "mailfrom", "rcptto", "data", "eom", "close". */
+const char *sl_phase_name(enum sl_phase phase);
+
+struct sl_flow;
+
 struct sl_session {
 	char id[SL_ID_SIZE];
 	const struct sl_config *config;
@@ -52,7 +57,13 @@ struct sl_session {
 	struct sl_verdict refusal;
 	enum sl_phase refused_in;
 
-	void *flow; /* callout/'s part of the session */
+	/* What the running callouts decided so far; fresh in each phase and for each recipient. */
+	struct sl_reply reply;
+	bool disconnect; /* close the connection after the reply */
+
+	struct sl_flow *flow; /* callout/'s part of the session; NULL before the first callout */
+	/* Called before `msg` is freed, to disarm what scripts hold of it; NULL: nobody does. */
+	void (*message_ending)(struct sl_session *session);
 };
 
 /* NULL: out of memory. */
@@ -84,3 +95,4 @@ struct sl_log_ids sl_session_ids(const struct sl_session *session);
 /* EHLO name by which our own submissions are known: a secret per installation. Set once at start,
  * before sessions exist; NULL or "": none. */
 void sl_session_set_own_helo(const char *name);
+const char *sl_session_own_helo(void);

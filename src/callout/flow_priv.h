@@ -1,0 +1,88 @@
+/* Inside callout/: what flow.c (order and verdicts), stages.c (what runs when) and dispatch.c (one
+ * callout) share. */
+#pragma once
+
+#include "callout/flow.h"
+#include "lua/handle.h"
+
+struct sl_flow;
+
+/* What a stage is run over. */
+enum sl_over { SL_OVER_SESSION, SL_OVER_SHARED, SL_OVER_RCPTS, SL_OVER_OUTGOING };
+
+/* One link of a phase: a callout on every module, over one or several views. */
+struct sl_stage {
+	enum sl_callout_id id;
+	enum sl_over over;
+	/* Before the stage and after it, whether or not a callout runs; either may be NULL, `after`
+	 * may set the verdict. */
+	void (*before)(struct sl_flow *flow);
+	void (*after)(struct sl_flow *flow);
+};
+
+struct sl_flow {
+	struct sl_engine *engine;
+	struct sl_session *session;
+
+	/* Lua side, under the slot's lock; slot NULL until the first callout. */
+	struct sl_slot *slot;
+	int anchor;	   /* registry reference of a table that keeps all below alive */
+	lua_State *thread; /* the session's coroutine; NULL: a new one is due */
+	struct sl_handle *vctx;
+	struct sl_handle *ac;
+	bool *ran; /* by module: a callout of it ran, so its dealloc is due */
+
+	/* The cursor. */
+	const struct sl_stage *stages; /* of the phase; the last has id SL_CALLOUT_COUNT */
+	enum sl_phase phase;
+	unsigned unit;	 /* which view of the stage */
+	unsigned module; /* next module to run */
+	bool done;
+	struct sl_verdict verdict;
+	const char *decider;
+	int64_t again_until; /* us; 0 while the module has not returned AGAIN */
+	int64_t again_pause; /* us */
+
+	struct sl_hook_buffer buffer; /* of a hook that fills one; data NULL otherwise */
+	char buffer_data[256];	      /* a domain name, RFC 1035, section 2.3.4 */
+};
+
+/* The stages of a phase. `own_copy`: of a mail that we submitted ourselves. */
+const struct sl_stage *sl_stages_of(enum sl_phase phase, bool own_copy);
+
+/* Records the routing domain in the hook's buffer on the view. Negative errno with a text when it is
+ * none, or cannot be handed to the MTA. */
+int sl_stage_take_route(struct sl_flow *flow, struct sl_view *view, struct sl_err *err);
+
+/* Ends the phase with that reply. */
+void sl_flow_decide_reply(struct sl_flow *flow, enum sl_action action,
+			  const struct sl_reply *reply);
+void sl_flow_decide(struct sl_flow *flow, int code, const char *text);
+
+/* What any failure of ours or of a script answers: `451 4.3.0 temporary issue, ...`. */
+void sl_flow_fail(struct sl_flow *flow);
+
+/* Views of the stage: how many there are, and the n-th (NULL: none, as before MAIL). */
+unsigned sl_stage_units(const struct sl_flow *flow, const struct sl_stage *stage);
+struct sl_view *sl_stage_view(const struct sl_flow *flow, const struct sl_stage *stage,
+			      unsigned unit);
+/* Whether the n-th view takes part at all. */
+bool sl_stage_skips(const struct sl_flow *flow, const struct sl_stage *stage, unsigned unit);
+
+/* What the dispatcher found. */
+struct sl_result {
+	enum sl_outcome outcome;
+	long number; /* of hooks that return one */
+};
+
+/* Runs one callout of one module: takes the slot's lock, prepares arguments, runs, interprets the
+ * return, logs errors, tells the trace. The module must define the callout. */
+struct sl_result sl_dispatch(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
+			     struct sl_view *view);
+
+/* Pins the session to a slot. 0 or -ENOMEM. */
+int sl_dispatch_pin(struct sl_flow *flow);
+
+/* Disarms what scripts hold of the message, or of the session as a whole. */
+void sl_dispatch_forget_message(struct sl_flow *flow);
+void sl_dispatch_forget_session(struct sl_flow *flow);
