@@ -285,6 +285,7 @@ static bool run_module(struct sl_flow *flow)
 		return false;
 	}
 	flow->decider = module->name;
+	flow->buffer_data[0] = '\0';
 	result = sl_dispatch(flow, flow->module, stage->id, view);
 	return advance(flow, &result, view);
 }

@@ -116,7 +116,6 @@ static void settle_and_group(struct sl_flow *flow)
 
 static void give_buffer(struct sl_flow *flow)
 {
-	flow->buffer_data[0] = '\0';
 	flow->buffer = (struct sl_hook_buffer){ flow->buffer_data, sizeof(flow->buffer_data) };
 }
 

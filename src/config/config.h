@@ -17,6 +17,10 @@ struct sl_strings {
 	unsigned count;
 };
 
+/* Appends a copy of `text`; 0 or -ENOMEM. */
+int sl_strings_add(struct sl_strings *strings, const char *text);
+void sl_strings_deinit(struct sl_strings *strings);
+
 /* One `script` of the scriptlet stanza, in the order of the file: the order modules run in. */
 struct sl_script_conf {
 	char *name;    /* the module the script should register */

@@ -11,10 +11,6 @@ void sl_stanza_script(struct sl_config *config, config_setting_t *item, struct s
 /* One item of `peer`: { network = "..." or a list; context = { key = "value"; ... }; } */
 void sl_stanza_peer(struct sl_config *config, config_setting_t *item, struct sl_faults *faults);
 
-/* Appends a copy of `text`; 0 or -ENOMEM. */
-int sl_strings_add(struct sl_strings *strings, const char *text);
-void sl_strings_deinit(struct sl_strings *strings);
-
 /* Appends one string or each string of a list. Faults say what else was found. */
 void sl_strings_read(struct sl_strings *strings, config_setting_t *setting,
 		     struct sl_faults *faults);

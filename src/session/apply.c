@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* s for one submission; an MTA waits 5 minutes or more for the end-of-message answer. */
-#define SUBMISSION_TIMEOUT 60
-
 static bool leaves(const struct sl_view *view)
 {
 	return view->verdict.action != SL_REJECT;
@@ -93,21 +90,6 @@ static int apply_view(struct sl_session *session, const struct sl_view *view)
 	return rc;
 }
 
-static int submit(struct sl_session *session, struct sl_submission *mail, struct sl_err *err)
-{
-	const char *to = session->config->submission;
-
-	if (!*to)
-		return sl_fail(err, -ENOTCONN,
-			       "recipients of one message got different decisions, which needs the "
-			       "setting 'submission'");
-	session->port->keepalive(session->port_ctx);
-	mail->to = to;
-	mail->helo = sl_session_own_helo();
-	mail->timeout = SUBMISSION_TIMEOUT;
-	return sl_submit(mail, err);
-}
-
 static int submit_copy(struct sl_session *session, unsigned group, struct sl_err *err)
 {
 	struct sl_message *msg = session->msg;
@@ -129,7 +111,7 @@ static int submit_copy(struct sl_session *session, unsigned group, struct sl_err
 	}
 	mail.read = sl_copy_read;
 	mail.arg = &copy;
-	rc = submit(session, &mail, err);
+	rc = session->port->submit(session->port_ctx, &mail, err);
 	sl_copy_deinit(&copy);
 	free(rcpts);
 	return rc;
@@ -192,7 +174,8 @@ static int submit_bounce(struct sl_session *session, struct sl_err *err)
 		rc = write_bounce(session, rcpts, count, &copy.head);
 		mail.read = sl_copy_read;
 		mail.arg = &copy;
-		rc = rc < 0 ? sl_fail_nomem(err) : submit(session, &mail, err);
+		rc = rc < 0 ? sl_fail_nomem(err)
+			    : session->port->submit(session->port_ctx, &mail, err);
 	}
 	sl_copy_deinit(&copy);
 	free(rcpts);

@@ -5,6 +5,8 @@
  * They return 0 or a negative errno (the MTA is gone: the message fails there anyway). */
 #pragma once
 
+#include "service/submission.h"
+
 /* Changes an MTA may grant (milter: SMFIF_*). */
 enum sl_grant {
 	SL_GRANT_ADD_HEADER = 1 << 0,	 /* add and insert */
@@ -31,4 +33,7 @@ struct sl_port {
 	int (*add_rcpt)(void *ctx, const char *addr);
 	int (*del_rcpt)(void *ctx, const char *addr);
 	int (*change_from)(void *ctx, const char *addr);
+	/* Hands in a mail of our own: a copy for some recipients, or a bounce. The adapter fills
+	 * `to`, `helo` and `timeout`. Blocks. Negative errno with a text when it was not taken. */
+	int (*submit)(void *ctx, struct sl_submission *mail, struct sl_err *err);
 };
