@@ -10,7 +10,7 @@ enum sl_endpoint_kind { SL_EP_UNIX, SL_EP_INET, SL_EP_INET6 };
 
 struct sl_endpoint {
 	enum sl_endpoint_kind kind;
-	uint16_t port; /* host byte order; 0 lets the system choose */
+	uint16_t port;	/* host byte order; 0 lets the system choose */
 	char host[256]; /* "" is every address when listening, loopback when connecting */
 	char path[108]; /* unix only */
 };

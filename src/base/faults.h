@@ -20,8 +20,8 @@ struct sl_faults {
 /* `file` may be NULL (no place to point at); `line` 0 means the file as a whole. */
 void sl_faults_add(struct sl_faults *faults, const char *file, unsigned line, const char *fmt, ...)
 	SL_PRINTF(4, 5);
-void sl_faults_warn(struct sl_faults *faults, const char *file, unsigned line, const char *fmt,
-		    ...) SL_PRINTF(4, 5);
+void sl_faults_warn(struct sl_faults *faults, const char *file, unsigned line, const char *fmt, ...)
+	SL_PRINTF(4, 5);
 
 /* From now on warnings are errors (`strict`). */
 void sl_faults_make_strict(struct sl_faults *faults);

@@ -58,8 +58,8 @@ static bool set_reply(lua_State *L, struct sl_session *session, long code, const
 	if (sl_reply_set(&session->reply, code, text, &note) < 0)
 		return false;
 	if (note.code)
-		sl_log_for(&ids, LOG_WARNING, "scriptlet", "%s: %s",
-			   sl_state_of(L)->bag.callout, note.text);
+		sl_log_for(&ids, LOG_WARNING, "scriptlet", "%s: %s", sl_state_of(L)->bag.callout,
+			   note.text);
 	return true;
 }
 

@@ -31,7 +31,7 @@ enum sl_callout_id {
 
 /* Parameters as the C prototypes of the manual have them, the closure left out. */
 enum sl_param {
-	SL_P_NONE, /* ends the list */
+	SL_P_NONE,    /* ends the list */
 	SL_P_COMMAND, /* char **, the command line: an ec_string */
 	SL_P_ACCEPT,
 	SL_P_VCTX,
@@ -43,11 +43,11 @@ enum sl_param {
 };
 
 enum sl_returns {
-	SL_RETURNS_TRUTH,      /* init, deinit: any true value is success */
-	SL_RETURNS_VALIDATE,   /* VALIDATE_CONT, _DONE, _AGAIN */
-	SL_RETURNS_NOTHING,    /* every provider runs, results are ignored */
-	SL_RETURNS_FIRST,      /* the first non-zero number ends the chain */
-	SL_RETURNS_FINAL,      /* EC_HOOK_CONT, _DONE (reject), _RETRY (tempfail) */
+	SL_RETURNS_TRUTH,    /* init, deinit: any true value is success */
+	SL_RETURNS_VALIDATE, /* VALIDATE_CONT, _DONE, _AGAIN */
+	SL_RETURNS_NOTHING,  /* every provider runs, results are ignored */
+	SL_RETURNS_FIRST,    /* the first non-zero number ends the chain */
+	SL_RETURNS_FINAL,    /* EC_HOOK_CONT, _DONE (reject), _RETRY (tempfail) */
 };
 
 #define SL_PARAMS_MAX 6

@@ -50,8 +50,8 @@ static void take_off_marks(struct sl_flow *flow)
 /* A recipient's view costs little, but nothing is cheaper where nobody looks at it. */
 static void split_views(struct sl_flow *flow)
 {
-	unsigned long long per_rcpt =
-		SL_CALLOUT_BIT(SL_CO_EACH_RCPT) | SL_CALLOUT_BIT(SL_CO_SET_BINDING);
+	unsigned long long per_rcpt = SL_CALLOUT_BIT(SL_CO_EACH_RCPT) |
+				      SL_CALLOUT_BIT(SL_CO_SET_BINDING);
 	int rc;
 
 	if (!(flow->engine->has & per_rcpt))
@@ -151,7 +151,10 @@ int sl_stage_take_route(struct sl_flow *flow, struct sl_view *view, struct sl_er
 	return rc < 0 ? sl_fail_nomem(err) : 0;
 }
 
-#define STAGES_END { .id = SL_CALLOUT_COUNT }
+#define STAGES_END                                                                                 \
+	{                                                                                          \
+		.id = SL_CALLOUT_COUNT                                                             \
+	}
 
 static const struct sl_stage connect_stages[] = { { .id = SL_CO_CONNECT }, STAGES_END };
 static const struct sl_stage ehlo_stages[] = { { .id = SL_CO_EHLO }, STAGES_END };
@@ -170,7 +173,9 @@ static const struct sl_stage eom_stages[] = {
 	{ .id = SL_HOOK_FINAL_VALIDATION2, SL_OVER_OUTGOING, .after = settle },
 	{ .id = SL_HOOK_FINAL_VALIDATION, SL_OVER_OUTGOING, .after = settle },
 	{ .id = SL_HOOK_POST_FINAL_VALIDATION, SL_OVER_OUTGOING, .after = settle },
-	{ .id = SL_HOOK_ROUTING_DOMAIN, SL_OVER_OUTGOING, .before = give_buffer,
+	{ .id = SL_HOOK_ROUTING_DOMAIN,
+	  SL_OVER_OUTGOING,
+	  .before = give_buffer,
 	  .after = take_buffer },
 	STAGES_END,
 };
@@ -184,7 +189,7 @@ static const struct sl_stage close_stages[] = { { .id = SL_CO_DEALLOC }, STAGES_
 const struct sl_stage *sl_stages_of(enum sl_phase phase, bool own_copy)
 {
 	static const struct sl_stage *const stages[] = {
-		[SL_PHASE_CONNECT] = connect_stages, [SL_PHASE_EHLO] = ehlo_stages,
+		[SL_PHASE_CONNECT] = connect_stages,   [SL_PHASE_EHLO] = ehlo_stages,
 		[SL_PHASE_MAILFROM] = mailfrom_stages, [SL_PHASE_RCPTTO] = rcptto_stages,
 		[SL_PHASE_DATA] = data_stages,	       [SL_PHASE_EOM] = eom_stages,
 		[SL_PHASE_CLOSE] = close_stages,

@@ -47,7 +47,7 @@ struct sl_config {
 	char *socket_group;
 	char *user;
 	char *group;
-	int workers; /* per listening address; 0: one per core */
+	int workers;	   /* per listening address; 0: one per core */
 	int drain_timeout; /* s */
 	char *state_dir;
 	char *run_dir;

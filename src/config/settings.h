@@ -20,7 +20,7 @@ enum sl_setting_type {
 struct sl_setting {
 	const char *name;
 	enum sl_setting_type type;
-	size_t offset; /* in struct sl_config */
+	size_t offset;	     /* in struct sl_config */
 	const char *initial; /* the default, as text; NULL: empty */
 	int min, max;
 	const char *choices;

@@ -108,7 +108,8 @@ int sl_state_add_module(struct sl_state *state, const char *name, int idx)
 	copy = list ? strdup(name) : NULL;
 	if (!copy)
 		return -ENOMEM;
-	list[state->module_count++] =
-		(struct sl_module){ .name = copy, .script = state->loading, .table = table };
+	list[state->module_count++] = (struct sl_module){ .name = copy,
+							  .script = state->loading,
+							  .table = table };
 	return 0;
 }

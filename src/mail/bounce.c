@@ -41,14 +41,15 @@ static int write_reply(struct sl_buf *out, const struct sl_bounce_rcpt *rcpt)
 
 static int write_text(struct sl_buf *out, const struct sl_bounce *bounce)
 {
-	int rc = sl_buf_printf(out,
-			       "--%s\r\n"
-			       "Content-Type: text/plain; charset=utf-8\r\n"
-			       "Content-Transfer-Encoding: 8bit\r\n"
-			       "\r\n"
-			       "Your message was refused for these recipients by the policy of %s.\r\n"
-			       "Other recipients are not affected.\r\n\r\n",
-			       bounce->id, bounce->host);
+	int rc = sl_buf_printf(
+		out,
+		"--%s\r\n"
+		"Content-Type: text/plain; charset=utf-8\r\n"
+		"Content-Transfer-Encoding: 8bit\r\n"
+		"\r\n"
+		"Your message was refused for these recipients by the policy of %s.\r\n"
+		"Other recipients are not affected.\r\n\r\n",
+		bounce->id, bounce->host);
 
 	for (unsigned i = 0; rc == 0 && i < bounce->rcpt_count; i++) {
 		rc = sl_buf_printf(out, "<%s>: ", bounce->rcpts[i].addr);

@@ -13,9 +13,9 @@ struct sl_bounce_rcpt {
 };
 
 struct sl_bounce {
-	const char *host;   /* who reports: the MTA's name */
-	const char *sender; /* whom it goes to: bare, not empty */
-	const char *id;	    /* unique: becomes Message-ID and boundary */
+	const char *host;		  /* who reports: the MTA's name */
+	const char *sender;		  /* whom it goes to: bare, not empty */
+	const char *id;			  /* unique: becomes Message-ID and boundary */
 	const struct sl_headers *headers; /* of the refused message */
 	const struct sl_bounce_rcpt *rcpts;
 	unsigned rcpt_count;

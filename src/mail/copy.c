@@ -19,8 +19,7 @@ int sl_copy_header(struct sl_buf *out, const struct sl_headers *headers)
 	return 0;
 }
 
-int sl_copy_init(struct sl_copy *copy, const struct sl_headers *headers,
-		 const struct sl_body *body)
+int sl_copy_init(struct sl_copy *copy, const struct sl_headers *headers, const struct sl_body *body)
 {
 	*copy = (struct sl_copy){ SL_BUF_ZERO, body, 0 };
 	if (sl_copy_header(&copy->head, headers) == 0 && sl_buf_puts(&copy->head, "\r\n") == 0)

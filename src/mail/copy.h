@@ -6,7 +6,7 @@
 
 /* Reads a message from start to end. */
 struct sl_copy {
-	struct sl_buf head; /* header and blank line, CRLF line ends */
+	struct sl_buf head;	    /* header and blank line, CRLF line ends */
 	const struct sl_body *body; /* NULL: none */
 	uint64_t offset;
 };

@@ -79,8 +79,7 @@ static int insert(struct sl_headers *headers, unsigned pos, const char *name, co
 		return -E2BIG;
 	if (headers->count == headers->cap) {
 		unsigned cap = headers->cap ? headers->cap * 2 : 16;
-		struct sl_header **list =
-			realloc(headers->list, cap * sizeof(struct sl_header *));
+		struct sl_header **list = realloc(headers->list, cap * sizeof(struct sl_header *));
 
 		if (!list)
 			return -ENOMEM;
@@ -114,7 +113,7 @@ int sl_headers_add(struct sl_headers *headers, enum sl_header_place place, const
 	return insert(headers, place == SL_HEADER_TOP ? 0 : headers->count, name, value, 0);
 }
 
-static unsigned delete(struct sl_headers *headers, const char *name, bool also_added)
+static unsigned delete (struct sl_headers *headers, const char *name, bool also_added)
 {
 	unsigned kept = 0;
 	unsigned before = headers->count;
@@ -135,12 +134,12 @@ static unsigned delete(struct sl_headers *headers, const char *name, bool also_a
 
 unsigned sl_headers_delete(struct sl_headers *headers, const char *name)
 {
-	return delete(headers, name, true);
+	return delete (headers, name, true);
 }
 
 unsigned sl_headers_delete_received(struct sl_headers *headers, const char *name)
 {
-	return delete(headers, name, false);
+	return delete (headers, name, false);
 }
 
 const struct sl_header *sl_headers_next(const struct sl_headers *headers, const char *name,

@@ -56,8 +56,7 @@ static struct sl_conn *conn_of(SMFICTX *ctx)
 {
 	struct sl_conn *conn = smfi_getpriv(ctx);
 
-	return conn ? conn
-		    : new_conn(ctx, atomic_load(&last_actions), atomic_load(&last_steps));
+	return conn ? conn : new_conn(ctx, atomic_load(&last_actions), atomic_load(&last_steps));
 }
 
 /* Without memory for a session nothing can be said but this. */
@@ -68,9 +67,8 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long mta_actions, unsigned l
 			     unsigned long *steps, unsigned long *of2, unsigned long *of3)
 {
 	struct sl_offer mta = { mta_actions, mta_steps };
-	struct sl_offer ours =
-		sl_milter_negotiate(engine->has, (enum sl_connect_reply)engine->config->connect_reply,
-				    mta);
+	struct sl_offer ours = sl_milter_negotiate(
+		engine->has, (enum sl_connect_reply)engine->config->connect_reply, mta);
 
 	(void)f2;
 	(void)f3;

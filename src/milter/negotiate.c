@@ -62,8 +62,8 @@ static unsigned long wanted_actions(unsigned long long has)
 
 	if (has & AT_EOM)
 		actions |= SMFIF_ADDHDRS | SMFIF_CHGHDRS;
-	if (has & (BIT(SL_CO_RCPTTO) | BIT(SL_CO_DATA) | BIT(SL_CO_DATA_SPOOL) |
-		   BIT(SL_CO_EACH_RCPT)))
+	if (has &
+	    (BIT(SL_CO_RCPTTO) | BIT(SL_CO_DATA) | BIT(SL_CO_DATA_SPOOL) | BIT(SL_CO_EACH_RCPT)))
 		actions |= SMFIF_CHGFROM;
 	if (has & PER_RCPT)
 		actions |= SMFIF_ADDRCPT | SMFIF_DELRCPT;

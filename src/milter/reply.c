@@ -51,8 +51,9 @@ sfsistat sl_milter_reply(struct sl_conn *conn, const struct sl_verdict *verdict)
 {
 	const struct sl_reply *reply = &verdict->reply;
 	const char *text = reply->text && *reply->text ? reply->text
-			   : verdict->action == SL_REJECT ? "refused by policy"
-							  : "deferred by policy, please retry later";
+			   : verdict->action == SL_REJECT
+				   ? "refused by policy"
+				   : "deferred by policy, please retry later";
 	struct sl_log_ids ids = sl_session_ids(conn->session);
 	char code[12];
 	char xcode[sizeof(reply->xcode)];

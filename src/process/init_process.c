@@ -1,8 +1,8 @@
 /* The init process: one per daemon. It owns the init state, where init() and deinit() run. */
 #include "process/child.h"
 
-#include "mail/text.h"
 #include "callout/engine.h"
+#include "mail/text.h"
 #include "runtime/init.h"
 
 #include <stdlib.h>

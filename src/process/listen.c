@@ -60,7 +60,8 @@ static int socket_owner(const struct sl_config *config, uid_t *uid, gid_t *gid, 
 	if (*config->socket_group) {
 		gr = getgrnam(config->socket_group);
 		if (!gr)
-			return sl_fail(err, -ENOENT, "the group '%s' of socket_group does not exist",
+			return sl_fail(err, -ENOENT,
+				       "the group '%s' of socket_group does not exist",
 				       config->socket_group);
 		*gid = gr->gr_gid;
 	}
@@ -152,9 +153,8 @@ int sl_listeners_open(struct sl_listeners *listeners, const struct sl_config *co
 		int rc = sl_endpoint_parse(config->listen.list[i], &listener->ep, err);
 
 		if (rc == 0)
-			rc = listener->ep.kind == SL_EP_UNIX
-				     ? open_unix(&listener->ep, config, err)
-				     : open_inet(&listener->ep, err);
+			rc = listener->ep.kind == SL_EP_UNIX ? open_unix(&listener->ep, config, err)
+							     : open_inet(&listener->ep, err);
 		if (rc < 0) {
 			sl_listeners_close(&opened, true);
 			return rc;

@@ -49,9 +49,9 @@ static void log_faults(const char *faults)
 static bool make_children(struct supervisor *sup)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned workers = sup->config->workers	  ? (unsigned)sup->config->workers
-			   : cores > 0		  ? (unsigned)cores
-						  : 1;
+	unsigned workers = sup->config->workers ? (unsigned)sup->config->workers
+			   : cores > 0		? (unsigned)cores
+						: 1;
 
 	sup->count = 1 + workers * sup->listeners->count;
 	sup->children = calloc(sup->count, sizeof(*sup->children));

@@ -27,8 +27,8 @@ static size_t keep_reply(char *data, size_t size, size_t count, void *arg)
 	struct sl_buf *reply = arg;
 
 	sl_buf_clear(reply);
-	sl_buf_add(reply, data, strcspn(data, "\r\n") < size * count ? strcspn(data, "\r\n")
-								     : size * count);
+	sl_buf_add(reply, data,
+		   strcspn(data, "\r\n") < size * count ? strcspn(data, "\r\n") : size * count);
 	return size * count;
 }
 

@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 struct sl_submission {
-	const char *to;	  /* endpoint: "inet:25@127.0.0.1", "inet6:...", "unix:..." */
-	const char *helo; /* EHLO name */
-	const char *sender; /* bare address, "" for the null sender */
+	const char *to;		  /* endpoint: "inet:25@127.0.0.1", "inet6:...", "unix:..." */
+	const char *helo;	  /* EHLO name */
+	const char *sender;	  /* bare address, "" for the null sender */
 	const char *const *rcpts; /* bare addresses */
 	unsigned rcpt_count;
 	/* Fills `data` with up to `len` bytes of the message, CRLF line ends, no dot-stuffing;

@@ -69,8 +69,9 @@ static int apply_rcpts(struct sl_session *session, unsigned group, struct sl_err
 		if (here && sl_path_same(&view->to, &view->rcpt->path))
 			continue;
 		if (!(session->granted & SL_GRANT_DEL_RCPT))
-			return sl_fail(err, -EPERM, "the MTA did not grant this milter to remove "
-						    "recipients");
+			return sl_fail(err, -EPERM,
+				       "the MTA did not grant this milter to remove "
+				       "recipients");
 		rc = port->del_rcpt(session->port_ctx, view->rcpt->wire);
 		if (rc == 0 && here)
 			rc = port->add_rcpt(session->port_ctx, sl_path_addr(&view->to));
@@ -126,10 +127,9 @@ static unsigned collect_refused(const struct sl_message *msg, struct sl_bounce_r
 		const struct sl_reply *reply = &view->verdict.reply;
 
 		if (!leaves(view))
-			rcpts[count++] = (struct sl_bounce_rcpt){
-				sl_path_addr(&view->rcpt->path), reply->code, reply->xcode,
-				reply->text ? reply->text : ""
-			};
+			rcpts[count++] = (struct sl_bounce_rcpt){ sl_path_addr(&view->rcpt->path),
+								  reply->code, reply->xcode,
+								  reply->text ? reply->text : "" };
 	}
 	return count;
 }

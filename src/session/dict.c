@@ -100,8 +100,7 @@ int sl_dict_copy(const struct sl_dict *from, struct sl_dict *to)
 	struct sl_dict_entry *entry;
 	struct sl_dict_entry *next;
 
-	HASH_ITER(hh, from->entries, entry, next)
-	{
+	HASH_ITER (hh, from->entries, entry, next) {
 		int rc = sl_dict_set(to, entry->key, entry->value);
 
 		if (rc < 0)
@@ -115,6 +114,6 @@ void sl_dict_clear(struct sl_dict *dict)
 	struct sl_dict_entry *entry;
 	struct sl_dict_entry *next;
 
-	HASH_ITER(hh, dict->entries, entry, next)
+	HASH_ITER (hh, dict->entries, entry, next)
 		drop(dict, entry);
 }

@@ -14,7 +14,7 @@ enum sl_action { SL_CONTINUE, SL_ACCEPT, SL_REJECT, SL_TEMPFAIL, SL_DISCARD };
 struct sl_reply {
 	int code;	/* 0: none set; 2xx, 4xx or 5xx */
 	char xcode[12]; /* enhanced status code (RFC 3463), "" when the script gave none */
-	char *text;	/* the rest, lines separated by '\n', no control characters; owned; may be NULL */
+	char *text; /* the rest, lines separated by '\n', no control characters; owned; may be NULL */
 };
 
 #define SL_REPLY_ZERO ((struct sl_reply){ 0, "", NULL })

@@ -42,14 +42,14 @@ struct sl_session {
 	uint16_t client_port;
 	bool connected; /* sl_session_connect was called */
 
-	struct sl_dict conn; /* VCTX_CONN */
-	struct sl_dict mess; /* VCTX_MESS, emptied before each MAIL FROM */
+	struct sl_dict conn;	/* VCTX_CONN */
+	struct sl_dict mess;	/* VCTX_MESS, emptied before each MAIL FROM */
 	struct sl_message *msg; /* the open transaction, or NULL */
 	unsigned message_count;
 	unsigned rcpt_count;
 	unsigned unknown_count;
 
-	char *command;	/* the command of this phase as `str` shows it, with CRLF; owned */
+	char *command;	   /* the command of this phase as `str` shows it, with CRLF; owned */
 	bool trusted_copy; /* we submitted this mail ourselves: no callout runs */
 
 	/* Once a connection or EHLO is refused, so is what follows; cleared by an accepted EHLO

@@ -44,8 +44,7 @@ static int read_all(const char *file, struct sl_buf *text, struct sl_err *err)
 
 static int add_header(struct sl_eml *eml, const char *line, const char *colon, const char *end)
 {
-	struct sl_eml_header *list =
-		realloc(eml->headers, (eml->header_count + 1) * sizeof(*list));
+	struct sl_eml_header *list = realloc(eml->headers, (eml->header_count + 1) * sizeof(*list));
 	struct sl_eml_header *header;
 	char *out;
 

@@ -85,7 +85,8 @@ static void add_reply(json_object *object, const struct sl_verdict *verdict)
 	bool shown = verdict->action != SL_CONTINUE;
 
 	json_object_object_add(object, "action", text(sl_action_name(verdict->action)));
-	json_object_object_add(object, "code", json_object_new_int(shown ? verdict->reply.code : 0));
+	json_object_object_add(object, "code",
+			       json_object_new_int(shown ? verdict->reply.code : 0));
 	json_object_object_add(object, "xcode", text(shown ? verdict->reply.xcode : ""));
 	json_object_object_add(object, "text", text(shown ? verdict->reply.text : ""));
 }

@@ -173,8 +173,7 @@ static struct sl_config *config_of_scripts(const struct options *options)
 		const char *file = strchr(given, '=') + 1;
 		char *name = strndup(given, (size_t)(file - 1 - given));
 		char *path = realpath(file, NULL);
-		int rc = !name ? -ENOMEM
-			       : sl_config_add_script(config, name, path ? path : file);
+		int rc = !name ? -ENOMEM : sl_config_add_script(config, name, path ? path : file);
 
 		free(name);
 		free(path);
@@ -195,7 +194,7 @@ static const char *default_name(const char *addr, char *buf, size_t size)
 static int exit_status(const struct sl_sim_report *report)
 {
 	static const int statuses[] = {
-		[SL_CONTINUE] = 0, [SL_ACCEPT] = 0, [SL_REJECT] = 1,
+		[SL_CONTINUE] = 0, [SL_ACCEPT] = 0,  [SL_REJECT] = 1,
 		[SL_TEMPFAIL] = 2, [SL_DISCARD] = 3,
 	};
 

@@ -97,8 +97,8 @@ static const char *port_macro(void *ctx, const char *name)
 static int change(void *ctx, const char *op, const char *name, const char *value, unsigned index)
 {
 	struct sl_sim_report *report = ((struct simulation *)ctx)->report;
-	struct sl_sim_change *entry = grow(report, (void **)&report->changes,
-					   &report->change_count, sizeof(*entry));
+	struct sl_sim_change *entry = grow(report, (void **)&report->changes, &report->change_count,
+					   sizeof(*entry));
 
 	if (!entry)
 		return -ENOMEM;
@@ -223,10 +223,9 @@ static bool do_mail(struct simulation *sim)
 	char *path = angle(sim->input->from);
 	char *argv[] = { path, NULL };
 	struct sl_err err = { 0 };
-	enum sl_action action = run_phase(sim, SL_PHASE_MAILFROM, path ? path : "",
-					  path ? sl_session_mail(sim->session, argv, &err)
-					       : sl_fail_nomem(&err),
-					  &err);
+	enum sl_action action = run_phase(
+		sim, SL_PHASE_MAILFROM, path ? path : "",
+		path ? sl_session_mail(sim->session, argv, &err) : sl_fail_nomem(&err), &err);
 
 	free(path);
 	return action == SL_CONTINUE;
