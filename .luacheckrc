@@ -1,5 +1,7 @@
 std = "luajit"
 max_line_length = 110
+-- callouts are methods, whether or not they use self
+self = false
 files["lua/"].globals = { "msys" }
 files["conf/"].globals = { "msys" }
 files["contrib/"].globals = { "msys" }

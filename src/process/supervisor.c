@@ -272,7 +272,7 @@ int sl_supervise(const struct sl_config *config, struct sl_listeners *listeners,
 	}
 	status = start_all(&sup);
 	if (status == 0) {
-		sl_log(LOG_NOTICE, "process", "ready: %u workers on %u addresses, %u scripts",
+		sl_log(LOG_NOTICE, "process", "ready: workers %u, addresses %u, scripts %u",
 		       sup.count - 1, listeners->count, config->scriptlet.script_count);
 		if (ready)
 			ready(arg);
