@@ -101,6 +101,9 @@ static sfsistat serve(struct sl_conn *conn, enum sl_phase phase, unsigned long n
 		sl_log_for(&ids, LOG_WARNING, "milter", "%s: %s", sl_phase_name(phase), err->text);
 	if (phase == SL_PHASE_RCPTTO && verdict->action != SL_CONTINUE && !silent)
 		sl_session_rcpt_refused(session);
+	/* at connect libmilter forbids a text, and Sendmail would make a 4xx with one permanent */
+	if (!silent && phase == SL_PHASE_CONNECT)
+		return sl_milter_plain_reply(verdict);
 	if (!silent)
 		return sl_milter_reply(conn, verdict);
 	if (rc < 0 && session->msg) {

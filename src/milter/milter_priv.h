@@ -30,6 +30,8 @@ unsigned sl_milter_grants(unsigned long actions);
 
 /* Sets the reply of a verdict and returns what the callback returns. */
 sfsistat sl_milter_reply(struct sl_conn *conn, const struct sl_verdict *verdict);
+/* The same without words of ours. */
+sfsistat sl_milter_plain_reply(const struct sl_verdict *verdict);
 
 /* The port of the session; its context is the sl_conn. */
 extern const struct sl_port sl_milter_port;

@@ -47,6 +47,17 @@ static int set_lines(SMFICTX *ctx, char *code, char *xcode, const char *text)
 			       LINES_8(lines, 8), LINES_8(lines, 16), LINES_8(lines, 24), NULL);
 }
 
+sfsistat sl_milter_plain_reply(const struct sl_verdict *verdict)
+{
+	static const sfsistat statuses[] = {
+		[SL_CONTINUE] = SMFIS_CONTINUE, [SL_ACCEPT] = SMFIS_ACCEPT,
+		[SL_REJECT] = SMFIS_REJECT,	[SL_TEMPFAIL] = SMFIS_TEMPFAIL,
+		[SL_DISCARD] = SMFIS_DISCARD,
+	};
+
+	return statuses[verdict->action];
+}
+
 sfsistat sl_milter_reply(struct sl_conn *conn, const struct sl_verdict *verdict)
 {
 	const struct sl_reply *reply = &verdict->reply;
@@ -58,21 +69,13 @@ sfsistat sl_milter_reply(struct sl_conn *conn, const struct sl_verdict *verdict)
 	char code[12];
 	char xcode[sizeof(reply->xcode)];
 
-	switch (verdict->action) {
-	case SL_CONTINUE:
-		return SMFIS_CONTINUE;
-	case SL_ACCEPT:
-		return SMFIS_ACCEPT;
-	case SL_DISCARD:
-		return SMFIS_DISCARD;
-	default:
-		break;
-	}
+	if (verdict->action != SL_REJECT && verdict->action != SL_TEMPFAIL)
+		return sl_milter_plain_reply(verdict);
 	snprintf(code, sizeof(code), "%d", reply->code);
 	memcpy(xcode, reply->xcode, sizeof(xcode));
 	if (set_lines(conn->ctx, code, xcode, text) != MI_SUCCESS)
 		sl_log_for(&ids, LOG_WARNING, "milter",
 			   "libmilter did not take the reply %s %s, the MTA will use its own words",
 			   code, text);
-	return verdict->action == SL_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
+	return sl_milter_plain_reply(verdict);
 }
