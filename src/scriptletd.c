@@ -99,7 +99,8 @@ static void print_faults(const struct sl_faults *faults)
 			faults->list[i].text);
 }
 
-/* -t: everything but running: what scripts print while they load goes to standard error. */
+/* -t: everything but running, also behind a fault of the configuration, so that all are seen. What
+ * scripts print while they load goes to standard error. */
 static int test_configuration(struct sl_config *config, const struct options *options,
 			      struct sl_faults *faults)
 {
@@ -255,11 +256,11 @@ int main(int argc, char **argv)
 		fputs("scriptletd: out of memory\n", stderr);
 		return EX_OSERR;
 	}
-	if (faults.errors) {
+	if (options.test) {
+		status = test_configuration(config, &options, &faults);
+	} else if (faults.errors) {
 		print_faults(&faults);
 		status = EX_CONFIG;
-	} else if (options.test) {
-		status = test_configuration(config, &options, &faults);
 	} else {
 		status = serve(config, &options);
 	}

@@ -211,7 +211,7 @@ static void read_group(struct sl_config *config, const struct sl_setting *rows,
 /* What a check of one value cannot see. */
 static void finish(struct sl_config *config, struct sl_faults *faults)
 {
-	if (config->listen.count == 0)
+	if (config->listen.count == 0 && !faults->errors)
 		sl_faults_add(faults, config->file, 0, "'listen' names no address");
 	config->relay_nets = calloc(config->relay_networks.count + 1, sizeof(struct sl_net));
 	if (!config->relay_nets) {

@@ -75,7 +75,7 @@ static int insert(struct sl_headers *headers, unsigned pos, const char *name, co
 	size_t bytes = strlen(name) + strlen(value);
 	struct sl_header *header;
 
-	if (bytes > SL_HEADERS_MAX - headers->bytes)
+	if (bytes > SL_HEADERS_MAX - headers->bytes || headers->count >= SL_HEADERS_FIELDS_MAX)
 		return -E2BIG;
 	if (headers->count == headers->cap) {
 		unsigned cap = headers->cap ? headers->cap * 2 : 16;

@@ -24,8 +24,10 @@ struct sl_headers {
 	struct sl_header **list;
 };
 
-/* Limit on the bytes of one message's header; beyond it, sl_headers_* return -E2BIG. */
+/* Limits on one message's header, in bytes and in fields; beyond them, sl_headers_* return -E2BIG.
+ * Receiving a field looks at all before it, which the second keeps cheap. */
 #define SL_HEADERS_MAX (4u << 20)
+#define SL_HEADERS_FIELDS_MAX 5000
 
 enum sl_header_place { SL_HEADER_TOP, SL_HEADER_END };
 

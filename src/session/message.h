@@ -47,7 +47,7 @@ struct sl_message {
 	unsigned rcpt_commands;	    /* RCPTs seen, refused ones too */
 	struct sl_headers *headers; /* as received */
 	struct sl_body body;
-	bool too_big;	 /* the header passed SL_HEADERS_MAX: to be refused */
+	bool too_big;	 /* the header passed its limits: to be refused */
 	bool incomplete; /* header or body could not be kept: to be deferred */
 	struct sl_view shared;
 	struct sl_view *views; /* one for each recipient, from validate_data_spool_each_rcpt on */
