@@ -36,6 +36,10 @@ static void parse_address(lua_State *L, int idx, struct sl_path *path)
 
 	if (rc < 0)
 		luaL_argerror(L, idx, err.text);
+	if (!sl_path_is_clean(path)) {
+		sl_path_deinit(path);
+		luaL_argerror(L, idx, "not an address");
+	}
 }
 
 /* msg:mailfrom([address]) -> bare address, "" for the null sender */
@@ -162,6 +166,23 @@ static void add_values(lua_State *L, struct sl_view *view, enum header_mode mode
 	}
 }
 
+/* Before anything is changed: a table with one bad value changes nothing. */
+static void check_values(lua_State *L)
+{
+	int count = lua_istable(L, 3) ? (int)lua_objlen(L, 3) : 0;
+
+	if (!lua_istable(L, 3))
+		sl_bind_text(L, 3);
+	for (int i = 1; i <= count; i++) {
+		lua_rawgeti(L, 3, i);
+		if (!lua_isstring(L, -1) && !lua_isboolean(L, -1))
+			luaL_error(L, "msg:header: string expected as value %d, got %s", i,
+				   luaL_typename(L, -1));
+		sl_bind_text(L, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+}
+
 /* msg:header(name) -> values; msg:header(name, value or values, [mode]) -> true; "" deletes */
 static int header(lua_State *L)
 {
@@ -177,6 +198,7 @@ static int header(lua_State *L)
 		return luaL_error(L, "msg:header: the header cannot be changed in %s",
 				  sl_state_of(L)->bag.callout);
 	mode = luaL_checkoption(L, 4, "replace", modes);
+	check_values(L);
 	clear = !lua_istable(L, 3) && *sl_bind_text(L, 3) == '\0';
 	need_grant(L, view, clear ? 0 : SL_GRANT_ADD_HEADER, "add header fields");
 	if (clear || mode == MODE_REPLACE) {

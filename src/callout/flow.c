@@ -111,6 +111,8 @@ void sl_flow_begin(struct sl_engine *engine, struct sl_session *session, enum sl
 	flow->decider = NULL;
 	flow->stages = sl_stages_of(phase, session->trusted_copy);
 	check_preconditions(flow);
+	if (flow->stages->id == SL_CALLOUT_COUNT)
+		flow->done = true;
 	if (!flow->done)
 		enter_stage(flow);
 }
@@ -129,7 +131,8 @@ static void remember_refusal(struct sl_flow *flow)
 		session->refusal.reply.code = flow->verdict.reply.code;
 }
 
-/* A refusal concerns the recipient whose view was looked at, or everybody. */
+/* A refusal concerns the recipient whose view was looked at, or everybody; a connection that is to
+ * be closed takes everybody with it. */
 static void judge_unit(struct sl_flow *flow)
 {
 	struct sl_session *session = flow->session;
@@ -144,7 +147,8 @@ static void judge_unit(struct sl_flow *flow)
 				   session->reply.text ? session->reply.text : "");
 		return;
 	}
-	if (flow->stages->over >= SL_OVER_RCPTS && session->msg->view_count) {
+	if (flow->stages->over >= SL_OVER_RCPTS && session->msg->view_count &&
+	    !session->disconnect) {
 		struct sl_message *msg = session->msg;
 
 		for (unsigned i = 0; i < msg->view_count; i++) {

@@ -29,10 +29,9 @@ static int choice_by_name(const char *choices, const char *name)
 
 static int parse_mode(const char *text, mode_t *mode_r, struct sl_err *err)
 {
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
+	unsigned long mode = strtoul(text, NULL, 8);
 
-	if (!*text || *end || mode > 0777)
+	if (!*text || text[strspn(text, "01234567")] || mode > 0777)
 		return sl_fail(err, -EINVAL, "'%s' is not an octal mode such as \"0660\"", text);
 	*mode_r = (mode_t)mode;
 	return 0;

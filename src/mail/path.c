@@ -59,6 +59,21 @@ int sl_path_parse(const char *text, struct sl_path *path_r, struct sl_err *err)
 	return 0;
 }
 
+bool sl_path_is_clean(const struct sl_path *path)
+{
+	bool quoted = false;
+
+	for (const char *p = sl_path_addr(path); *p; p++) {
+		if (quoted && *p == '\\' && p[1])
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (!quoted && (*p == ' ' || *p == '<' || *p == '>'))
+			return false;
+	}
+	return !quoted;
+}
+
 int sl_path_copy(const struct sl_path *from, struct sl_path *to_r)
 {
 	struct sl_path copy = *from;

@@ -38,20 +38,28 @@ static bool is_ascii(const char *text)
 	return true;
 }
 
-/* A line break must be followed by a blank, or the rest would be a field of its own. */
+/* A line break must be followed by a blank, or the rest would be a field of its own. Empty lines
+ * vanish: to some readers even one of blanks ends the header. */
 static int add_line_breaks_as_folds(struct sl_buf *out, const char *text)
 {
 	int rc = 0;
 
 	for (const char *p = text; *p && rc == 0; p++) {
+		const char *line;
+
 		if (*p == '\r')
 			continue;
-		if (*p != '\n')
+		if (*p != '\n') {
 			rc = sl_buf_putc(out, *p);
-		else if (p[1] == '\0')
+			continue;
+		}
+		line = p + strspn(p, " \t\r\n");
+		if (!*line)
 			break;
-		else
-			rc = sl_buf_puts(out, p[1] == ' ' || p[1] == '\t' ? "\n" : "\n\t");
+		while (line[-1] == ' ' || line[-1] == '\t')
+			line--;
+		rc = sl_buf_puts(out, *line == ' ' || *line == '\t' ? "\n" : "\n\t");
+		p = line - 1;
 	}
 	return rc;
 }

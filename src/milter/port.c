@@ -6,6 +6,8 @@
 
 /* s for one submission; an MTA waits 5 minutes for the end-of-message answer. */
 #define SUBMISSION_TIMEOUT 60
+/* More than a header can have fields: an MTA inserts at the end. */
+#define BEHIND_ALL (1 << 20)
 
 static int result(int rc)
 {
@@ -35,8 +37,25 @@ static void keepalive(void *conn)
 	smfi_progress(ctx_of(conn));
 }
 
+/* Whether the header that is to leave may have another field of that name. */
+static bool is_repeated(const struct sl_message *msg, const char *name)
+{
+	if (sl_headers_count(msg->headers, name) > 0 ||
+	    sl_headers_count(msg->shared.headers, name) > 1)
+		return true;
+	for (unsigned i = 0; i < msg->view_count; i++)
+		if (msg->views[i].outgoing && sl_headers_count(msg->views[i].headers, name) > 1)
+			return true;
+	return false;
+}
+
+/* Sendmail puts an added field before the others of its name; one that is inserted behind the last
+ * field stays there. */
 static int add_header(void *conn, const char *name, const char *value)
 {
+	if (is_repeated(((struct sl_conn *)conn)->session->msg, name))
+		return result(smfi_insheader(ctx_of(conn), BEHIND_ALL, (char *)name,
+					     value_of(conn, value)));
 	return result(smfi_addheader(ctx_of(conn), (char *)name, value_of(conn, value)));
 }
 

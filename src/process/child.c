@@ -43,8 +43,18 @@ static struct sl_listener keep_listener(const struct sl_child *child,
 	return mine;
 }
 
-int sl_child_start(struct sl_child *child, const struct sl_config *config,
-		   struct sl_listeners *listeners, struct sl_err *err)
+/* The supervisor's ends of all pairs: a child that kept one would keep its sibling from being
+ * dismissed. */
+static void close_siblings(const struct sl_child *all, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (all[i].fd >= 0)
+			close(all[i].fd);
+}
+
+int sl_child_start(struct sl_child *child, const struct sl_child *all, unsigned count,
+		   const struct sl_config *config, struct sl_listeners *listeners,
+		   struct sl_err *err)
 {
 	int pair[2];
 	pid_t pid;
@@ -61,6 +71,7 @@ int sl_child_start(struct sl_child *child, const struct sl_config *config,
 		struct sl_listener listener = keep_listener(child, listeners);
 
 		close(pair[0]);
+		close_siblings(all, count);
 		become_child();
 		exit(child->kind == SL_CHILD_INIT ? sl_init_process_main(config, pair[1])
 						  : sl_worker_main(config, &listener, pair[1]));

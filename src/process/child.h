@@ -24,9 +24,11 @@ struct sl_child {
 	char *faults;	    /* what it reported before it gave up; owned */
 };
 
-/* Forks; the child never returns from here. Negative errno on failure. */
-int sl_child_start(struct sl_child *child, const struct sl_config *config,
-		   struct sl_listeners *listeners, struct sl_err *err);
+/* Forks; the child never returns from here. `all` are the supervisor's children, this one among
+ * them. Negative errno on failure. */
+int sl_child_start(struct sl_child *child, const struct sl_child *all, unsigned count,
+		   const struct sl_config *config, struct sl_listeners *listeners,
+		   struct sl_err *err);
 
 /* Reads the child's report: 1 when it is ready, 0 when it said so far nothing that counts, a
  * negative errno when it gave up (child->faults) or is gone. Blocks. */

@@ -70,7 +70,8 @@ static int start(struct supervisor *sup, struct sl_child *child)
 {
 	struct sl_err err;
 
-	if (sl_child_start(child, sup->config, sup->listeners, &err) < 0) {
+	if (sl_child_start(child, sup->children, sup->count, sup->config, sup->listeners, &err) <
+	    0) {
 		sl_log(LOG_ERR, "process", "%s: %s", kind_name(child), err.text);
 		return EX_OSERR;
 	}

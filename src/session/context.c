@@ -180,6 +180,8 @@ int sl_context_mail(struct sl_session *session)
 	int rc = sl_dict_set_number(&session->conn, "connection_message_count",
 				    session->message_count);
 
+	/* of the connection, but told by the header of one message */
+	sl_dict_delete(&session->conn, "mail_loop_header_count");
 	if (rc == 0)
 		rc = sl_dict_set_number(&session->conn, "message_rcpt_count", 0);
 	if (rc == 0)

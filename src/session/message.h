@@ -44,6 +44,7 @@ struct sl_message {
 	char *sender_args;
 	struct sl_rcpt *rcpts; /* accepted ones; while a RCPT is decided, also that last one */
 	unsigned rcpt_count;
+	bool deciding_rcpt;	    /* the last of `rcpts` is the one being decided */
 	unsigned rcpt_commands;	    /* RCPTs seen, refused ones too */
 	struct sl_headers *headers; /* as received */
 	struct sl_body body;

@@ -96,7 +96,9 @@ int sl_reply_set(struct sl_reply *reply, long code, const char *text, struct sl_
 			"the enhanced code %s contradicts the reply code %d, using %s", given,
 			fresh.code, fresh.xcode);
 	}
-	if (add_lines(&lines, text[xlen] ? text : "", given) < 0) {
+	if (xlen > 0)
+		text += xlen + strspn(text + xlen, " \t\r\n");
+	if (add_lines(&lines, text, given) < 0) {
 		sl_buf_deinit(&lines);
 		return -ENOMEM;
 	}

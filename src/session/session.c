@@ -205,6 +205,7 @@ int sl_session_rcpt(struct sl_session *session, char *const argv[], struct sl_er
 
 	if (rc < 0)
 		return rc;
+	session->msg->deciding_rcpt = false;
 	args = join_args(argv[0] ? argv + 1 : argv);
 	if (!args)
 		return sl_fail_nomem(err);
@@ -213,6 +214,7 @@ int sl_session_rcpt(struct sl_session *session, char *const argv[], struct sl_er
 	learn_queue_id(session);
 	if (rc < 0)
 		return rc;
+	session->msg->deciding_rcpt = true;
 	rcpt = &session->msg->rcpts[session->msg->rcpt_count - 1];
 	session->rcpt_count++;
 	rc = sl_context_rcpt(&session->mess, rcpt);
@@ -229,8 +231,11 @@ int sl_session_rcpt(struct sl_session *session, char *const argv[], struct sl_er
 
 void sl_session_rcpt_refused(struct sl_session *session)
 {
-	if (session->msg)
-		sl_message_drop_rcpt(session->msg);
+	/* a command that was not understood added none: the recipients before it stay */
+	if (!session->msg || !session->msg->deciding_rcpt)
+		return;
+	session->msg->deciding_rcpt = false;
+	sl_message_drop_rcpt(session->msg);
 }
 
 int sl_session_data(struct sl_session *session, struct sl_err *err)

@@ -42,28 +42,36 @@ static int read_all(const char *file, struct sl_buf *text, struct sl_err *err)
 	return rc;
 }
 
+/* An MTA hands no NUL to a milter; line ends are LF. */
+static char *copy_text(const char *p, const char *end)
+{
+	char *copy = malloc((size_t)(end - p) + 1);
+	char *out = copy;
+
+	for (; copy && p < end; p++)
+		if (*p != '\r' && *p != '\0')
+			*out++ = *p;
+	if (copy)
+		*out = '\0';
+	return copy;
+}
+
 static int add_header(struct sl_eml *eml, const char *line, const char *colon, const char *end)
 {
 	struct sl_eml_header *list = realloc(eml->headers, (eml->header_count + 1) * sizeof(*list));
 	struct sl_eml_header *header;
-	char *out;
 
 	if (!list)
 		return -ENOMEM;
 	eml->headers = list;
 	header = &list[eml->header_count];
-	header->name = strndup(line, (size_t)(colon - line));
-	header->value = malloc((size_t)(end - colon));
+	header->name = copy_text(line, colon);
+	header->value = copy_text(colon + 1, end);
 	if (!header->name || !header->value) {
 		free(header->name);
 		free(header->value);
 		return -ENOMEM;
 	}
-	out = header->value;
-	for (const char *p = colon + 1; p < end; p++)
-		if (*p != '\r' && *p != '\0')
-			*out++ = *p;
-	*out = '\0';
 	eml->header_count++;
 	return 0;
 }
@@ -97,7 +105,7 @@ static const char *parse_headers(struct sl_eml *eml, const char *p, const char *
 		if (*p == '\r' && p + 1 < end && p[1] == '\n')
 			return p + 2;
 		colon = memchr(p, ':', (size_t)(stop - p));
-		if (!colon || colon == p)
+		if (!colon || colon == p || *p == '\0')
 			return p;
 		*rc = add_header(eml, p, colon, stop);
 		p = stop < end ? stop + 1 : end;

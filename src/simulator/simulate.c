@@ -1,4 +1,5 @@
 /* `scriptlet simulate`: the command line of the simulator. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "simulator/simulator.h"
 
 #include "mail/text.h"

@@ -1,0 +1,11 @@
+-- One callout only: what it does not need is negotiated away.
+require "msys.core"
+
+local mod = {}
+
+function mod:validate_mailfrom()
+  print("mailfrom_only")
+  return msys.core.VALIDATE_CONT
+end
+
+msys.registerModule("@NAME@", mod)
