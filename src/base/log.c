@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,8 @@ static struct {
 	enum sl_log_to to;
 	int fd;
 	int max_level;
+	const _Atomic(int) *shared_level; /* goes before max_level; NULL: none */
+	enum sl_log_format format;
 	sl_log_fn fn;
 	void *arg;
 } target = { .to = SL_LOG_STDERR, .fd = STDERR_FILENO, .max_level = LOG_INFO };
@@ -30,6 +33,21 @@ int sl_log_level_by_name(const char *name)
 		if (strcmp(name, level_names[i]) == 0)
 			return i;
 	return -1;
+}
+
+const char *sl_log_level_name(int level)
+{
+	return level_names[level & 7];
+}
+
+void sl_log_set_format(enum sl_log_format format)
+{
+	target.format = format;
+}
+
+void sl_log_share_level(const _Atomic(int) *level)
+{
+	target.shared_level = level;
 }
 
 int sl_log_open(enum sl_log_to to, const char *path, int max_level, struct sl_err *err)
@@ -91,6 +109,25 @@ static void add_ids(struct sl_buf *line, const struct sl_log_ids *ids)
 	sl_buf_putc(line, ']');
 }
 
+static void make_json(struct sl_buf *line, const struct sl_log_ids *ids, int level, const char *tag,
+		      const char *text)
+{
+	sl_buf_printf(line, "{\"time\":%lld,\"level\":\"%s\",\"tag\":", (long long)sl_epoch(),
+		      level_names[level & 7]);
+	sl_json_string(line, tag);
+	if (ids && ids->conn && *ids->conn) {
+		sl_buf_puts(line, ",\"conn\":");
+		sl_json_string(line, ids->conn);
+	}
+	if (ids && ids->queue && *ids->queue) {
+		sl_buf_puts(line, ",\"queue\":");
+		sl_json_string(line, ids->queue);
+	}
+	sl_buf_puts(line, ",\"text\":");
+	sl_json_string(line, text);
+	sl_buf_putc(line, '}');
+}
+
 static void emit_syslog(int level, const char *tag, char *text, const char *ids)
 {
 	char *save = NULL;
@@ -98,6 +135,25 @@ static void emit_syslog(int level, const char *tag, char *text, const char *ids)
 	/* a record is one line: several lines are several records */
 	for (char *part = strtok_r(text, "\n", &save); part; part = strtok_r(NULL, "\n", &save))
 		syslog(level, "%s: %s%s", tag, part, ids);
+}
+
+/* Lines of one record after the first begin with a tab: what a client sent, and a script prints,
+ * cannot pass for a record of its own. */
+static void add_text(struct sl_buf *line, const char *text)
+{
+	for (; *text; text++) {
+		sl_buf_putc(line, *text);
+		if (*text == '\n')
+			sl_buf_putc(line, '\t');
+	}
+}
+
+/* A log that cannot be written has nowhere to complain. */
+static void write_line(struct sl_buf *line)
+{
+	sl_buf_putc(line, '\n');
+	if (write(target.fd, sl_buf_str(line), line->len) < 0)
+		return;
 }
 
 static void emit(const struct sl_log_ids *ids, int level, const char *tag, char *text, size_t len)
@@ -108,6 +164,15 @@ static void emit(const struct sl_log_ids *ids, int level, const char *tag, char 
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		text[--len] = '\0';
 	mask_controls(text, len);
+	if (target.format == SL_LOG_JSON && target.to != SL_LOG_CALLBACK) {
+		make_json(&line, ids, level, tag, text);
+		if (target.to == SL_LOG_SYSLOG)
+			syslog(level, "%s", sl_buf_str(&line));
+		else
+			write_line(&line);
+		sl_buf_deinit(&line);
+		return;
+	}
 	switch (target.to) {
 	case SL_LOG_CALLBACK:
 		target.fn(target.arg, level, tag, text);
@@ -117,12 +182,10 @@ static void emit(const struct sl_log_ids *ids, int level, const char *tag, char 
 		emit_syslog(level, tag, text, sl_buf_str(&id));
 		break;
 	default:
-		sl_buf_printf(&line, "%lld:%s: %s", (long long)sl_epoch(), tag, text);
+		sl_buf_printf(&line, "%lld:%s: ", (long long)sl_epoch(), tag);
+		add_text(&line, text);
 		add_ids(&line, ids);
-		sl_buf_putc(&line, '\n');
-		/* a log that cannot be written has nowhere to complain */
-		if (write(target.fd, sl_buf_str(&line), line.len) < 0)
-			break;
+		write_line(&line);
 	}
 	sl_buf_deinit(&line);
 	sl_buf_deinit(&id);
@@ -134,7 +197,7 @@ static void log_va(const struct sl_log_ids *ids, int level, const char *tag, con
 	char text[2048];
 	int len;
 
-	if (level > target.max_level)
+	if (level > (target.shared_level ? atomic_load(target.shared_level) : target.max_level))
 		return;
 	len = vsnprintf(text, sizeof(text), fmt, ap);
 	if (len < 0)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *field(struct sl_config *config, const struct sl_setting *row)
+static void *field(void *base, const struct sl_setting *row)
 {
-	return (char *)config + row->offset;
+	return (char *)base + row->offset;
 }
 
 static int choice_by_name(const char *choices, const char *name)
@@ -38,7 +38,7 @@ static int parse_mode(const char *text, mode_t *mode_r, struct sl_err *err)
 }
 
 /* Stores a text value of a row that is written as one string. */
-static int store_text(struct sl_config *config, const struct sl_setting *row, const char *text,
+static int store_text(void *base, const struct sl_setting *row, const char *text,
 		      struct sl_err *err)
 {
 	char *copy;
@@ -46,20 +46,20 @@ static int store_text(struct sl_config *config, const struct sl_setting *row, co
 
 	switch (row->type) {
 	case SL_SET_MODE:
-		return parse_mode(text, field(config, row), err);
+		return parse_mode(text, field(base, row), err);
 	case SL_SET_CHOICE:
 		choice = choice_by_name(row->choices, text);
 		if (choice < 0)
 			return sl_fail(err, -EINVAL, "'%s' is not one of %s", text, row->choices);
-		*(int *)field(config, row) = choice;
+		*(int *)field(base, row) = choice;
 		return 0;
 	default:
 		copy = strdup(text);
 		if (!copy)
 			return sl_fail_nomem(err);
-		free(*(char **)field(config, row));
-		*(char **)field(config, row) = copy;
-		return row->check ? row->check(config, copy, err) : 0;
+		free(*(char **)field(base, row));
+		*(char **)field(base, row) = copy;
+		return row->check ? row->check(base, copy, err) : 0;
 	}
 }
 
@@ -78,28 +78,28 @@ static int set_default_strings(struct sl_strings *strings, const char *words)
 	return 0;
 }
 
-static int set_defaults(struct sl_config *config, const struct sl_setting *rows)
+static int set_defaults(void *base, const struct sl_setting *rows)
 {
 	for (const struct sl_setting *row = rows; row->name; row++) {
 		int rc = 0;
 
 		switch (row->type) {
 		case SL_SET_INT:
-			*(int *)field(config, row) = atoi(row->initial);
+			*(int *)field(base, row) = atoi(row->initial);
 			break;
 		case SL_SET_BOOL:
-			*(bool *)field(config, row) = strcmp(row->initial, "true") == 0;
+			*(bool *)field(base, row) = strcmp(row->initial, "true") == 0;
 			break;
 		case SL_SET_STRINGS:
-			rc = set_default_strings(field(config, row), row->initial);
+			rc = set_default_strings(field(base, row), row->initial);
 			break;
 		case SL_SET_GROUP:
-			rc = set_defaults(config, row->rows);
+			rc = set_defaults(base, row->rows);
 			break;
 		case SL_SET_LIST:
 			break;
 		default:
-			rc = store_text(config, row, row->initial ? row->initial : "", NULL);
+			rc = store_text(base, row, row->initial ? row->initial : "", NULL);
 		}
 		if (rc < 0)
 			return rc;
@@ -107,11 +107,8 @@ static int set_defaults(struct sl_config *config, const struct sl_setting *rows)
 	return 0;
 }
 
-static void read_group(struct sl_config *config, const struct sl_setting *rows,
-		       config_setting_t *group, const char *prefix, struct sl_faults *faults);
-
-static void read_int(struct sl_config *config, const struct sl_setting *row,
-		     config_setting_t *setting, struct sl_faults *faults)
+static void read_int(void *base, const struct sl_setting *row, config_setting_t *setting,
+		     struct sl_faults *faults)
 {
 	int value;
 
@@ -124,26 +121,26 @@ static void read_int(struct sl_config *config, const struct sl_setting *row,
 		SL_FAULT_AT(faults, setting, "'%s' must be from %d to %d, not %d", row->name,
 			    row->min, row->max, value);
 	else
-		*(int *)field(config, row) = value;
+		*(int *)field(base, row) = value;
 }
 
-static void read_strings(struct sl_config *config, const struct sl_setting *row,
-			 config_setting_t *setting, struct sl_faults *faults)
+static void read_strings(void *base, const struct sl_setting *row, config_setting_t *setting,
+			 struct sl_faults *faults)
 {
-	struct sl_strings *strings = field(config, row);
+	struct sl_strings *strings = field(base, row);
 
 	sl_strings_deinit(strings);
 	sl_strings_read(strings, setting, faults);
 	for (unsigned i = 0; row->check && i < strings->count; i++) {
 		struct sl_err err;
 
-		if (row->check(config, strings->list[i], &err) < 0)
+		if (row->check(base, strings->list[i], &err) < 0)
 			SL_FAULT_AT(faults, setting, "'%s': %s", row->name, err.text);
 	}
 }
 
-static void read_list(struct sl_config *config, const struct sl_setting *row,
-		      config_setting_t *setting, struct sl_faults *faults)
+static void read_list(void *base, const struct sl_setting *row, config_setting_t *setting,
+		      struct sl_faults *faults)
 {
 	if (!config_setting_is_list(setting)) {
 		SL_FAULT_AT(faults, setting, "'%s' must be a list of groups: ( { ... }, { ... } )",
@@ -151,46 +148,46 @@ static void read_list(struct sl_config *config, const struct sl_setting *row,
 		return;
 	}
 	for (int i = 0; i < config_setting_length(setting); i++)
-		row->read_item(config, config_setting_get_elem(setting, (unsigned)i), faults);
+		row->read_item(base, config_setting_get_elem(setting, (unsigned)i), faults);
 }
 
-static void read_setting(struct sl_config *config, const struct sl_setting *row,
-			 config_setting_t *setting, struct sl_faults *faults)
+static void read_setting(void *base, const struct sl_setting *row, config_setting_t *setting,
+			 struct sl_faults *faults)
 {
 	struct sl_err err;
 
 	switch (row->type) {
 	case SL_SET_INT:
-		read_int(config, row, setting, faults);
+		read_int(base, row, setting, faults);
 		break;
 	case SL_SET_BOOL:
 		if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
 			SL_FAULT_AT(faults, setting, "'%s' must be true or false", row->name);
 		else
-			*(bool *)field(config, row) = config_setting_get_bool(setting);
+			*(bool *)field(base, row) = config_setting_get_bool(setting);
 		break;
 	case SL_SET_STRINGS:
-		read_strings(config, row, setting, faults);
+		read_strings(base, row, setting, faults);
 		break;
 	case SL_SET_GROUP:
 		if (!config_setting_is_group(setting))
 			SL_FAULT_AT(faults, setting, "'%s' must be a group: { ... }", row->name);
 		else
-			read_group(config, row->rows, setting, row->name, faults);
+			sl_settings_read(base, row->rows, setting, row->name, faults);
 		break;
 	case SL_SET_LIST:
-		read_list(config, row, setting, faults);
+		read_list(base, row, setting, faults);
 		break;
 	default:
 		if (config_setting_type(setting) != CONFIG_TYPE_STRING)
 			SL_FAULT_AT(faults, setting, "'%s' must be a string", row->name);
-		else if (store_text(config, row, config_setting_get_string(setting), &err) < 0)
+		else if (store_text(base, row, config_setting_get_string(setting), &err) < 0)
 			SL_FAULT_AT(faults, setting, "'%s': %s", row->name, err.text);
 	}
 }
 
-static void read_group(struct sl_config *config, const struct sl_setting *rows,
-		       config_setting_t *group, const char *prefix, struct sl_faults *faults)
+void sl_settings_read(void *base, const struct sl_setting *rows, config_setting_t *group,
+		      const char *prefix, struct sl_faults *faults)
 {
 	for (int i = 0; i < config_setting_length(group); i++) {
 		config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
@@ -200,7 +197,7 @@ static void read_group(struct sl_config *config, const struct sl_setting *rows,
 		while (row->name && strcmp(row->name, name) != 0)
 			row++;
 		if (row->name)
-			read_setting(config, row, setting, faults);
+			read_setting(base, row, setting, faults);
 		else
 			SL_FAULT_AT(faults, setting, "unknown setting '%s%s%s'",
 				    prefix ? prefix : "", prefix ? "." : "", name);
@@ -212,6 +209,10 @@ static void finish(struct sl_config *config, struct sl_faults *faults)
 {
 	if (config->listen.count == 0 && !faults->errors)
 		sl_faults_add(faults, config->file, 0, "'listen' names no address");
+	for (unsigned i = 0; i < config->scriptlet.script_count; i++)
+		if (sl_limits_inherit(&config->scriptlet.scripts[i].limits,
+				      &config->scriptlet.limits) < 0)
+			sl_faults_add(faults, config->file, 0, "out of memory");
 	config->relay_nets = calloc(config->relay_networks.count + 1, sizeof(struct sl_net));
 	if (!config->relay_nets) {
 		sl_faults_add(faults, config->file, 0, "out of memory");
@@ -251,7 +252,7 @@ struct sl_config *sl_config_load(const char *file, struct sl_faults *faults)
 	config_init(&parsed);
 	errno = 0;
 	if (config_read_file(&parsed, file)) {
-		read_group(config, sl_settings, config_root_setting(&parsed), NULL, faults);
+		sl_settings_read(config, sl_settings, config_root_setting(&parsed), NULL, faults);
 		finish(config, faults);
 	} else if (config_error_type(&parsed) == CONFIG_ERR_FILE_IO) {
 		sl_faults_add(faults, file, 0, "cannot read: %s",
@@ -290,6 +291,9 @@ void sl_config_free(struct sl_config **config)
 		free(c->scriptlet.scripts[i].name);
 		free(c->scriptlet.scripts[i].source);
 		free(c->scriptlet.scripts[i].file);
+		free(c->scriptlet.scripts[i].limits.error_reply);
+		free(c->scriptlet.scripts[i].path);
+		free(c->scriptlet.scripts[i].text);
 	}
 	free(c->scriptlet.scripts);
 	for (unsigned i = 0; i < c->peer_count; i++) {

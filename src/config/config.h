@@ -21,12 +21,33 @@ struct sl_strings {
 int sl_strings_add(struct sl_strings *strings, const char *text);
 void sl_strings_deinit(struct sl_strings *strings);
 
+enum sl_on_error { SL_ON_ERROR_TEMPFAIL, SL_ON_ERROR_ACCEPT, SL_ON_ERROR_REJECT };
+
+enum sl_mode { SL_MODE_ENFORCE, SL_MODE_OBSERVE };
+
+/* What a script may use, and what its failure means; a script that does not say has what the
+ * scriptlet stanza says. */
+struct sl_script_limits {
+	int time_limit;	     /* ms of CPU time in Lua, for one callout */
+	int callout_timeout; /* s of wall time for one milter command, waiting included */
+	int eom_timeout;     /* the same for the end of a message */
+	int memory_limit;    /* MiB for the Lua state */
+	int on_error;	     /* enum sl_on_error */
+	char *error_reply;   /* "CODE text" of a failure that defers */
+	int mode;	     /* enum sl_mode */
+};
+
 /* One `script` of the scriptlet stanza, in the order of the file: the order modules run in. */
 struct sl_script_conf {
 	char *name;    /* the module the script should register */
 	char *source;  /* as written */
 	char *file;    /* the configuration file and line that name it, for messages */
 	unsigned line; /* 0 when it came from a command line */
+	struct sl_script_limits limits;
+	/* Filled by sl_scripts_read: what every Lua state of this configuration is made from. */
+	char *path; /* of the script */
+	char *text; /* NULL: not read */
+	size_t text_len;
 };
 
 /* One `peer`: connection context that clients of these networks start with. */
@@ -68,13 +89,14 @@ struct sl_config {
 		enum sl_log_to kind; /* `to`, parsed */
 		const char *path;    /* points into `to` */
 		int level;
+		int format; /* enum sl_log_format */
 	} log;
 
 	struct {
 		int states; /* per worker */
 		struct sl_strings path;
 		bool strict;
-		int callout_timeout; /* s */
+		struct sl_script_limits limits;
 		struct sl_script_conf *scripts;
 		unsigned script_count;
 	} scriptlet;

@@ -9,30 +9,34 @@
 #include <string.h>
 
 #define AT(member) offsetof(struct sl_config, member)
+#define AT_SCRIPTLET(member) offsetof(struct sl_config, scriptlet.member)
+#define AT_SCRIPT(member) offsetof(struct sl_script_conf, member)
 
-static int check_endpoint(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_endpoint(void *base, const char *text, struct sl_err *err)
 {
 	struct sl_endpoint ep;
 
-	(void)config;
+	(void)base;
 	return sl_endpoint_parse(text, &ep, err);
 }
 
-static int check_submission(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_submission(void *base, const char *text, struct sl_err *err)
 {
-	return *text ? check_endpoint(config, text, err) : 0;
+	return *text ? check_endpoint(base, text, err) : 0;
 }
 
-static int check_network(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_network(void *base, const char *text, struct sl_err *err)
 {
 	struct sl_net net;
 
-	(void)config;
+	(void)base;
 	return sl_net_parse(text, &net, err);
 }
 
-static int check_log_to(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_log_to(void *base, const char *text, struct sl_err *err)
 {
+	struct sl_config *config = base;
+
 	if (strcmp(text, "syslog") == 0)
 		config->log.kind = SL_LOG_SYSLOG;
 	else if (strcmp(text, "stderr") == 0)
@@ -46,8 +50,10 @@ static int check_log_to(struct sl_config *config, const char *text, struct sl_er
 	return 0;
 }
 
-static int check_log_level(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_log_level(void *base, const char *text, struct sl_err *err)
 {
+	struct sl_config *config = base;
+
 	config->log.level = sl_log_level_by_name(text);
 	if (config->log.level < 0)
 		return sl_fail(err, -EINVAL,
@@ -57,17 +63,49 @@ static int check_log_level(struct sl_config *config, const char *text, struct sl
 	return 0;
 }
 
-static int check_directory(struct sl_config *config, const char *text, struct sl_err *err)
+static int check_directory(void *base, const char *text, struct sl_err *err)
 {
-	(void)config;
+	(void)base;
 	if (text[0] != '/')
 		return sl_fail(err, -EINVAL, "'%s' is not an absolute path", text);
 	return 0;
 }
 
+/* Only a failure that defers has words that can be chosen. */
+static int check_error_reply(void *base, const char *text, struct sl_err *err)
+{
+	(void)base;
+	if (text[0] == '4' && text[1] >= '0' && text[1] <= '5' && text[2] >= '0' &&
+	    text[2] <= '9' && text[3] == ' ' && text[4])
+		return 0;
+	return sl_fail(err, -EINVAL, "'%s' is not a reply such as \"451 4.3.0 later, please\"",
+		       text);
+}
+
+/* The same rows for the stanza and for each script, where they start unset. */
+/* clang-format off */
+#define LIMIT_ROWS(at) \
+	{ "time_limit", SL_SET_INT, at(limits.time_limit), .initial = "1000", \
+	  .min = 1, .max = 600000 }, \
+	{ "callout_timeout", SL_SET_INT, at(limits.callout_timeout), .initial = "25", \
+	  .min = 1, .max = 3600 }, \
+	{ "eom_timeout", SL_SET_INT, at(limits.eom_timeout), .initial = "240", \
+	  .min = 1, .max = 3600 }, \
+	{ "memory_limit", SL_SET_INT, at(limits.memory_limit), .initial = "64", \
+	  .min = 4, .max = 4096 }, \
+	{ "on_error", SL_SET_CHOICE, at(limits.on_error), .initial = "tempfail", \
+	  .choices = "tempfail|accept|reject" }, \
+	{ "error_reply", SL_SET_STRING, at(limits.error_reply), \
+	  .initial = "451 4.3.0 temporary issue, please retry your message later", \
+	  .check = check_error_reply }, \
+	{ "mode", SL_SET_CHOICE, at(limits.mode), .initial = "enforce", \
+	  .choices = "enforce|observe" }
+/* clang-format on */
+
 static const struct sl_setting log_rows[] = {
 	{ "to", SL_SET_STRING, AT(log.to), .initial = "syslog", .check = check_log_to },
 	{ "level", SL_SET_STRING, AT(log.level_name), .initial = "info", .check = check_log_level },
+	{ "format", SL_SET_CHOICE, AT(log.format), .initial = "text", .choices = "text|json" },
 	{ .name = NULL },
 };
 
@@ -76,8 +114,7 @@ static const struct sl_setting scriptlet_rows[] = {
 	{ "path", SL_SET_STRINGS, AT(scriptlet.path), .initial = "/etc/scriptletd/scripts",
 	  .check = check_directory },
 	{ "strict", SL_SET_BOOL, AT(scriptlet.strict), .initial = "false" },
-	{ "callout_timeout", SL_SET_INT, AT(scriptlet.callout_timeout), .initial = "25", .min = 1,
-	  .max = 3600 },
+	LIMIT_ROWS(AT_SCRIPTLET),
 	{ "script", SL_SET_LIST, .read_item = sl_stanza_script },
 	{ .name = NULL },
 };
@@ -111,3 +148,34 @@ const struct sl_setting sl_settings[] = {
 	{ "scriptlet", SL_SET_GROUP, .rows = scriptlet_rows },
 	{ .name = NULL },
 };
+
+const struct sl_setting sl_script_settings[] = {
+	{ "name", SL_SET_STRING, AT_SCRIPT(name), .initial = NULL },
+	{ "source", SL_SET_STRING, AT_SCRIPT(source), .initial = NULL },
+	LIMIT_ROWS(AT_SCRIPT),
+	{ .name = NULL },
+};
+
+struct sl_script_limits sl_limits_unset(void)
+{
+	return (struct sl_script_limits){ -1, -1, -1, -1, -1, NULL, -1 };
+}
+
+static void inherit(int *value, int from)
+{
+	if (*value < 0)
+		*value = from;
+}
+
+int sl_limits_inherit(struct sl_script_limits *limits, const struct sl_script_limits *from)
+{
+	inherit(&limits->time_limit, from->time_limit);
+	inherit(&limits->callout_timeout, from->callout_timeout);
+	inherit(&limits->eom_timeout, from->eom_timeout);
+	inherit(&limits->memory_limit, from->memory_limit);
+	inherit(&limits->on_error, from->on_error);
+	inherit(&limits->mode, from->mode);
+	if (!limits->error_reply)
+		limits->error_reply = strdup(from->error_reply);
+	return limits->error_reply ? 0 : -ENOMEM;
+}

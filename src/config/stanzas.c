@@ -1,5 +1,7 @@
 #include "config/stanzas.h"
 
+#include "config/settings.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,72 +79,80 @@ static bool check_members(config_setting_t *item, const char *stanza, const char
 	return true;
 }
 
-static const char *required_string(config_setting_t *item, const char *stanza, const char *name,
-				   struct sl_faults *faults)
+static void free_script(struct sl_script_conf *script)
 {
-	config_setting_t *member = config_setting_get_member(item, name);
-
-	if (!member) {
-		SL_FAULT_AT(faults, item, "a '%s' stanza needs '%s'", stanza, name);
-		return NULL;
-	}
-	if (config_setting_type(member) != CONFIG_TYPE_STRING ||
-	    !*config_setting_get_string(member)) {
-		SL_FAULT_AT(faults, member, "'%s' must be a non-empty string", name);
-		return NULL;
-	}
-	return config_setting_get_string(member);
+	free(script->name);
+	free(script->source);
+	free(script->file);
+	free(script->limits.error_reply);
 }
 
-static int add_script(struct sl_config *config, const char *name, const char *source,
-		      const char *file, unsigned line)
+/* Takes over what the script holds, also on failure. */
+static int add_script(struct sl_config *config, struct sl_script_conf *script)
 {
-	struct sl_script_conf script = { strdup(name), strdup(source), strdup(file), line };
 	struct sl_script_conf *list = NULL;
 
-	if (script.name && script.source && script.file)
+	if (script->name && script->source && script->file)
 		list = realloc(config->scriptlet.scripts,
 			       (config->scriptlet.script_count + 1) * sizeof(*list));
 	if (!list) {
-		free(script.name);
-		free(script.source);
-		free(script.file);
+		free_script(script);
 		return -ENOMEM;
 	}
 	config->scriptlet.scripts = list;
-	list[config->scriptlet.script_count++] = script;
+	list[config->scriptlet.script_count++] = *script;
 	return 0;
 }
 
 int sl_config_add_script(struct sl_config *config, const char *name, const char *source)
 {
-	return add_script(config, name, source, "command line", 0);
+	struct sl_script_conf script = { .name = strdup(name),
+					 .source = strdup(source),
+					 .file = strdup("command line"),
+					 .limits = sl_limits_unset() };
+
+	if (sl_limits_inherit(&script.limits, &config->scriptlet.limits) < 0) {
+		free_script(&script);
+		return -ENOMEM;
+	}
+	return add_script(config, &script);
+}
+
+static bool check_script(const struct sl_config *config, const struct sl_script_conf *script,
+			 config_setting_t *item, struct sl_faults *faults)
+{
+	if (!script->name || !*script->name || !script->source || !*script->source) {
+		SL_FAULT_AT(faults, item, "a 'script' stanza needs '%s', a non-empty string",
+			    !script->name || !*script->name ? "name" : "source");
+		return false;
+	}
+	for (unsigned i = 0; i < config->scriptlet.script_count; i++) {
+		const struct sl_script_conf *other = &config->scriptlet.scripts[i];
+
+		if (strcmp(other->name, script->name) == 0) {
+			SL_FAULT_AT(faults, item,
+				    "the script name '%s' is taken by the stanza in line %u",
+				    script->name, other->line);
+			return false;
+		}
+	}
+	return true;
 }
 
 void sl_stanza_script(struct sl_config *config, config_setting_t *item, struct sl_faults *faults)
 {
-	static const char *const known[] = { "name", "source", NULL };
-	const char *name;
-	const char *source;
+	struct sl_script_conf script = { .line = config_setting_source_line(item),
+					 .limits = sl_limits_unset() };
 
-	if (!check_members(item, "script", known, faults))
+	if (!config_setting_is_group(item)) {
+		SL_FAULT_AT(faults, item, "each 'script' is a group: { ... }");
 		return;
-	name = required_string(item, "script", "name", faults);
-	source = required_string(item, "script", "source", faults);
-	if (!name || !source)
-		return;
-	for (unsigned i = 0; i < config->scriptlet.script_count; i++) {
-		const struct sl_script_conf *other = &config->scriptlet.scripts[i];
-
-		if (strcmp(other->name, name) == 0) {
-			SL_FAULT_AT(faults, item,
-				    "the script name '%s' is taken by the stanza in line %u", name,
-				    other->line);
-			return;
-		}
 	}
-	if (add_script(config, name, source, config_setting_source_file(item),
-		       config_setting_source_line(item)) < 0)
+	script.file = strdup(config_setting_source_file(item));
+	sl_settings_read(&script, sl_script_settings, item, "script", faults);
+	if (!check_script(config, &script, item, faults))
+		free_script(&script);
+	else if (add_script(config, &script) < 0)
 		SL_FAULT_AT(faults, item, "out of memory");
 }
 
