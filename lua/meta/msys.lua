@@ -22,4 +22,22 @@ function msys.registerModule(name, module) end
 ---@return string
 function msys.expandMacro(text) end
 
+--- Waits. In a callout only this connection waits, others go on; where that cannot be (see asyncOk)
+--- the Lua state is held. Longer than the milter command has left (see deadline) is an error of the
+--- callout.
+--- Phases: any
+---@param seconds number from 0 to 86400, fractions count
+function msys.sleep(seconds) end
+
+--- Whether waiting here holds up nobody else: false in init, in coroutines of the script's own and
+--- inside functions that Lua calls from C, such as the order function of table.sort.
+--- Phases: any
+---@return boolean
+function msys.asyncOk() end
+
+--- How long this milter command may still take, by callout_timeout or eom_timeout.
+--- Phases: any
+---@return number? seconds nil where there is no limit
+function msys.deadline() end
+
 return msys

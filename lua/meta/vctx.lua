@@ -27,17 +27,24 @@ function vctx:set(type, key, value) end
 --- or an enhanced code that contradicts it, is corrected and logged; an error for what is no number
 --- from 0 to 999999.
 --- Phases: connect, ehlo, mailfrom, rcptto, rcptto_list, rcptto_list_final, data, data_spool,
---- each_rcpt
+--- each_rcpt, final
 ---@param code integer|string
 ---@param text? string
 function vctx:set_code(code, text) end
 
---- Sets the reply of this phase and closes the connection after it. An MTA closes after a 421 or a
---- 521: other codes become 421, which is logged.
+--- Sets the reply of this phase and closes the connection after it. An MTA closes after a 421: other
+--- codes become that, which is logged.
 --- Phases: connect, ehlo, mailfrom, rcptto, rcptto_list, rcptto_list_final, data, data_spool,
---- each_rcpt
+--- each_rcpt, final
 ---@param code? integer|string 421 when left out
 ---@param text? string
 function vctx:disconnect(code, text) end
+
+--- Holds the reply of this command for that long; the script goes on. Several calls add up, and
+--- nothing is held beyond what the milter command may take.
+--- Phases: connect, ehlo, mailfrom, rcptto, rcptto_list, rcptto_list_final, data, data_spool,
+--- each_rcpt, final
+---@param seconds number from 0 to 86400, fractions count
+function vctx:tarpit(seconds) end
 
 return vctx

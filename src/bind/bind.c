@@ -68,6 +68,7 @@ static int bind_all(lua_State *L)
 
 	lua_newtable(L);
 	sl_bind_msys(L);
+	sl_bind_time(L);
 	lua_newtable(L);
 	sl_bind_core(L);
 	set_loaded(L, "msys.core", 2);

@@ -37,6 +37,7 @@ void sl_bind_constants(lua_State *L, const struct sl_constant *rows);
 
 /* Each makes its class or fills the msys table at the top of the stack. May raise. */
 void sl_bind_msys(lua_State *L);
+void sl_bind_time(lua_State *L);
 void sl_bind_core(lua_State *L);
 void sl_bind_ec_string(lua_State *L);
 void sl_bind_vctx(lua_State *L);

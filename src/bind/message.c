@@ -132,38 +132,55 @@ static int get_header(lua_State *L, const struct sl_view *view, const char *name
 
 enum header_mode { MODE_REPLACE, MODE_APPEND, MODE_PREPEND };
 
-static void add_value(lua_State *L, struct sl_view *view, enum header_mode mode, const char *name,
-		      int idx)
+/* The values were checked: nothing here raises. */
+static int add_value(lua_State *L, struct sl_view *view, enum header_mode mode, const char *name,
+		     int idx)
 {
 	char *value = sl_text_encode(sl_bind_text(L, idx));
 	int rc = -ENOMEM;
 
-	if (value) {
+	if (value)
 		rc = sl_headers_add(view->headers,
 				    mode == MODE_PREPEND ? SL_HEADER_TOP : SL_HEADER_END, name,
 				    value);
-		free(value);
-	}
-	if (rc < 0)
-		luaL_error(L, "msg:header: %s",
-			   rc == -E2BIG ? "the header is too big" : "out of memory");
+	free(value);
+	return rc;
 }
 
 /* Several values keep their order, also at the top, where the last added stands first. */
-static void add_values(lua_State *L, struct sl_view *view, enum header_mode mode, const char *name)
+static int add_values(lua_State *L, struct sl_view *view, enum header_mode mode, const char *name)
 {
-	int count;
+	int count = lua_istable(L, 3) ? (int)lua_objlen(L, 3) : 0;
+	int rc = 0;
 
-	if (!lua_istable(L, 3)) {
-		add_value(L, view, mode, name, 3);
-		return;
-	}
-	count = (int)lua_objlen(L, 3);
-	for (int i = 1; i <= count; i++) {
+	if (!lua_istable(L, 3))
+		return add_value(L, view, mode, name, 3);
+	for (int i = 1; i <= count && rc == 0; i++) {
 		lua_rawgeti(L, 3, mode == MODE_PREPEND ? count + 1 - i : i);
-		add_value(L, view, mode, name, lua_gettop(L));
+		rc = add_value(L, view, mode, name, lua_gettop(L));
 		lua_pop(L, 1);
 	}
+	return rc;
+}
+
+/* All of the change, or nothing of it. */
+static int change_header(lua_State *L, struct sl_view *view, enum header_mode mode,
+			 const char *name, bool clear)
+{
+	struct sl_headers *before = sl_headers_ref(view->headers);
+	int rc = sl_headers_own(&view->headers);
+
+	if (rc == 0 && (clear || mode == MODE_REPLACE))
+		sl_headers_delete(view->headers, name);
+	if (rc == 0 && !clear)
+		rc = add_values(L, view, mode, name);
+	if (rc < 0) {
+		sl_headers_unref(&view->headers);
+		view->headers = before;
+	} else {
+		sl_headers_unref(&before);
+	}
+	return rc;
 }
 
 /* Before anything is changed: a table with one bad value changes nothing. */
@@ -191,6 +208,7 @@ static int header(lua_State *L)
 	const char *name = check_header_name(L, 2);
 	enum header_mode mode;
 	bool clear;
+	int rc;
 
 	if (lua_isnoneornil(L, 3))
 		return get_header(L, view, name);
@@ -205,12 +223,10 @@ static int header(lua_State *L)
 		if (sl_headers_count(view->headers, name) > 0)
 			need_grant(L, view, SL_GRANT_CHANGE_HEADER, "delete header fields");
 	}
-	if (sl_headers_own(&view->headers) < 0)
-		return luaL_error(L, "msg:header: out of memory");
-	if (clear || mode == MODE_REPLACE)
-		sl_headers_delete(view->headers, name);
-	if (!clear)
-		add_values(L, view, mode, name);
+	rc = change_header(L, view, mode, name, clear);
+	if (rc < 0)
+		return luaL_error(L, "msg:header: %s",
+				  rc == -E2BIG ? "the header is too big" : "out of memory");
 	lua_pushboolean(L, 1);
 	return 1;
 }

@@ -5,6 +5,7 @@
 
 extern const struct sl_method sl_global_methods[];
 extern const struct sl_method sl_msys_methods[];
+extern const struct sl_method sl_time_methods[];
 extern const struct sl_method sl_ec_string_methods[];
 extern const struct sl_method sl_vctx_methods[];
 extern const struct sl_method sl_message_methods[];

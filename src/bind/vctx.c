@@ -57,6 +57,7 @@ static bool set_reply(lua_State *L, struct sl_session *session, long code, const
 
 	if (sl_reply_set(&session->reply, code, text, &note) < 0)
 		return false;
+	session->reply_touched = true;
 	if (note.code)
 		sl_log_for(&ids, LOG_WARNING, "scriptlet", "%s: %s", sl_state_of(L)->bag.callout,
 			   note.text);
@@ -77,7 +78,7 @@ static int set_code(lua_State *L)
 }
 
 /* vctx:disconnect([code], [text]): the reply of this phase, after which the connection is closed.
- * An MTA closes after a 421 (Postfix also after a 521), so other codes become that. */
+ * An MTA closes after a 421, so other codes become that. */
 static int disconnect(lua_State *L)
 {
 	struct sl_session *session = check(L);
@@ -96,14 +97,25 @@ static int disconnect(lua_State *L)
 	return 0;
 }
 
-#define REPLY_POSSIBLE                                                                             \
-	(SL_IN_SESSION & ~(SL_IN_SET_BINDING | SL_IN_FINAL | SL_IN_ROUTING | SL_IN_DEALLOC))
+/* vctx:tarpit(seconds): holds the reply of this command; the script goes on. Several add up. */
+static int tarpit(lua_State *L)
+{
+	struct sl_session *session = check(L);
+	lua_Number seconds = luaL_checknumber(L, 2);
+
+	luaL_argcheck(L, seconds >= 0 && seconds <= 86400, 2, "seconds from 0 to 86400");
+	session->tarpit_us += (int64_t)(seconds * 1e6);
+	return 0;
+}
+
+#define REPLY_POSSIBLE (SL_IN_SESSION & ~(SL_IN_SET_BINDING | SL_IN_ROUTING | SL_IN_DEALLOC))
 
 const struct sl_method sl_vctx_methods[] = {
 	{ "get", get, SL_IN_SESSION },
 	{ "set", set, SL_IN_SESSION },
 	{ "set_code", set_code, REPLY_POSSIBLE },
 	{ "disconnect", disconnect, REPLY_POSSIBLE },
+	{ "tarpit", tarpit, REPLY_POSSIBLE },
 	{ NULL, NULL, 0 },
 };
 

@@ -112,12 +112,3 @@ int sl_callouts_resolve(struct sl_state *state, struct sl_faults *faults, struct
 	}
 	return 0;
 }
-
-unsigned long long sl_callouts_of(const struct sl_state *state)
-{
-	unsigned long long has = 0;
-
-	for (unsigned i = 0; i < state->module_count; i++)
-		has |= state->modules[i].has;
-	return has;
-}

@@ -70,6 +70,3 @@ struct sl_hook_buffer {
 /* Finds what each registered module of a loaded state defines. Modules that define nothing known
  * are a warning. Returns 0 or a negative errno. */
 int sl_callouts_resolve(struct sl_state *state, struct sl_faults *faults, struct sl_err *err);
-
-/* Every callout some module of the state defines, as bits. */
-unsigned long long sl_callouts_of(const struct sl_state *state);

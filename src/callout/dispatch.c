@@ -17,7 +17,10 @@ struct call {
 	unsigned module;
 	enum sl_callout_id id;
 	struct sl_view *view;
-	int nargs; /* set by prepare() */
+	struct sl_err *err;
+	bool resumed;			/* it waited, and goes on */
+	int nargs;			/* set by prepare() or push_results() */
+	struct sl_blocking_op *next_op; /* what it waits for now */
 };
 
 /* Stack of prepare(): 1 the call, 2 the anchor table, then what goes to the thread. */
@@ -241,74 +244,273 @@ static void log_failure(const struct sl_flow *flow, const char *module, const ch
 		sl_log_for(&ids, LOG_INFO, "scriptlet", "%s", text + len + 1);
 }
 
-/* With the lock held. */
-static struct sl_result run(struct sl_flow *flow, struct call *call, struct sl_err *err)
+/* Pushes what the operation found onto the waiting coroutine. */
+static int push_results(lua_State *L)
+{
+	struct call *call = lua_touserdata(L, 1);
+	struct sl_flow *flow = call->flow;
+
+	call->nargs = flow->op->push_results(L, flow->op);
+	if (!lua_checkstack(flow->thread, call->nargs))
+		return luaL_error(L, "not enough memory");
+	lua_xmove(L, flow->thread, call->nargs);
+	return 0;
+}
+
+/* Runs under the guard: prepares and runs, or goes on after a wait. Returns what sl_lua_resume does. */
+static int enter(void *arg)
+{
+	struct call *call = arg;
+	struct sl_flow *flow = call->flow;
+	lua_State *L = flow->slot->state->L;
+	int rc = 0;
+
+	if (!call->resumed)
+		rc = sl_lua_enter(L, prepare, call, call->err);
+	else if (flow->op->push_results)
+		rc = sl_lua_enter(L, push_results, call, call->err);
+	flow->slot->state->bag.thread = flow->thread;
+	return rc < 0 ? rc : sl_lua_resume(L, flow->thread, call->nargs, call->err);
+}
+
+/* The state is gone with all that lives in it; a new one takes its place from the scripts as they
+ * were read at the start. */
+static void replace_lost_state(struct sl_flow *flow)
+{
+	struct sl_faults faults = { 0 };
+	struct sl_state *fresh = sl_engine_load_state(flow->engine->config, false, &faults);
+
+	if (!fresh)
+		sl_log(LOG_CRIT, "callout", "cannot replace a lost Lua state: %s",
+		       faults.count ? faults.list[0].text : "out of memory");
+	sl_faults_deinit(&faults);
+	sl_slot_replace(flow->slot, fresh);
+}
+
+static struct sl_result take_outcome(struct sl_flow *flow, struct call *call, int rc, bool late)
 {
 	struct sl_state *state = flow->slot->state;
 	struct sl_result result = { SL_OUT_ERROR, 0 };
-	int rc;
 
-	state->bag = (struct sl_bag){ flow->session, call->view, sl_callouts[call->id].where,
-				      sl_callouts[call->id].name };
-	rc = sl_lua_enter(state->L, prepare, call, err);
-	if (rc == 0) {
-		rc = sl_lua_resume(state->L, flow->thread, call->nargs, err);
-		if (rc == LUA_YIELD)
-			sl_fail(err, -EFAULT, "coroutine.yield called outside a coroutine");
-	}
-	if (rc == 0)
+	if (rc == LUA_YIELD && state->bag.op) {
+		call->next_op = state->bag.op;
+		result.outcome = SL_OUT_WAITING;
+	} else if (rc == 0) {
 		result = interpret(flow, call->id);
-	else
+	} else {
+		if (rc == LUA_YIELD)
+			sl_fail(call->err, -EFAULT, "coroutine.yield called outside a coroutine");
+		else if (rc == -ENOMEM)
+			sl_fail(call->err, rc,
+				"memory_limit: the scripts use more memory than they "
+				"may");
 		flow->thread = NULL; /* dead; the next callout gets a new one in its place */
+	}
+	if (late && rc < 0)
+		call->err->code = -ETIME;
+	if (late && rc == 0) {
+		/* it swallowed the error and then came to its end: over the limit all the same */
+		sl_fail(call->err, -ETIME,
+			"time_limit: the callout used more CPU time than it may");
+		result.outcome = SL_OUT_ERROR;
+	}
 	state->bag = (struct sl_bag){ 0 };
 	return result;
+}
+
+/* With the lock held. */
+static struct sl_result run(struct sl_flow *flow, struct call *call)
+{
+	const struct sl_callout *callout = &sl_callouts[call->id];
+	const struct sl_script_limits *limits = sl_engine_limits(flow->engine, call->module);
+	struct sl_state *state = flow->slot->state;
+	struct sl_result lost = { SL_OUT_ERROR, 0 };
+	bool late;
+	int rc;
+
+	state->bag = (struct sl_bag){ .session = flow->session,
+				      .view = call->view,
+				      .where = callout->where,
+				      .callout = callout->name,
+				      .deadline_us = flow->deadline_us };
+	state->memory_limit = (size_t)limits->memory_limit * SL_MIB;
+	rc = sl_guard_run(&flow->slot->guard, state->L, (int64_t)limits->time_limit * 1000, enter,
+			  call, &late);
+	if (rc != SL_GUARD_LOST)
+		return take_outcome(flow, call, rc, late);
+	sl_fail(call->err, -ETIME,
+		"time_limit: the callout could not be stopped, its Lua state is given up");
+	replace_lost_state(flow);
+	return lost;
+}
+
+/* What a session keeps in a state is gone when the state is. */
+static bool state_is_lost(const struct sl_flow *flow)
+{
+	return !flow->slot->state || flow->slot_generation != flow->slot->generation;
+}
+
+static void forget_lost_state(struct sl_flow *flow)
+{
+	struct sl_message *msg = flow->session->msg;
+
+	flow->slot_generation = flow->slot->generation;
+	flow->anchor = LUA_NOREF;
+	flow->thread = NULL;
+	flow->vctx = NULL;
+	flow->ac = NULL;
+	if (!msg)
+		return;
+	msg->shared.handle = NULL;
+	for (unsigned i = 0; i < msg->view_count; i++)
+		msg->views[i].handle = NULL;
 }
 
 int sl_dispatch_pin(struct sl_flow *flow)
 {
 	struct sl_slot *slot;
+	int rc = 0;
 
 	if (flow->slot)
 		return 0;
 	slot = sl_pool_pin(flow->engine->pool);
-	flow->ran = calloc(slot->state->module_count + 1, sizeof(bool));
+	sl_slot_lock(slot);
+	flow->slot = slot;
+	if (!slot->state)
+		replace_lost_state(flow);
+	flow->slot_generation = slot->generation;
+	flow->ran = slot->state ? calloc(flow->engine->module_count + 1, sizeof(bool)) : NULL;
+	sl_slot_unlock(slot);
 	if (!flow->ran) {
 		sl_slot_unpin(slot);
-		return -ENOMEM;
+		flow->slot = NULL;
+		rc = -ENOMEM;
 	}
-	flow->slot = slot;
-	return 0;
+	return rc;
+}
+
+static void free_op(struct sl_flow *flow)
+{
+	if (flow->op)
+		flow->op->free(flow->op);
+	flow->op = NULL;
+}
+
+static enum sl_error_kind error_kind(int code)
+{
+	switch (code) {
+	case -ETIME:
+		return SL_ERROR_TIME;
+	case -ENOMEM:
+		return SL_ERROR_MEMORY;
+	case -ETIMEDOUT:
+		return SL_ERROR_WAIT;
+	case -ESTALE:
+		return SL_ERROR_LOST;
+	case -ECONNRESET:
+		return SL_ERROR_GONE;
+	default:
+		return SL_ERROR_SCRIPT;
+	}
+}
+
+static void count(const struct sl_engine *engine, const struct call *call, struct sl_result result,
+		  int64_t us)
+{
+	struct sl_metrics_row *row = engine->metrics;
+	bool error = result.outcome == SL_OUT_ERROR;
+
+	if (!row)
+		return;
+	sl_metrics_callout(&row->callouts[engine->modules[call->module].metrics][call->id], us,
+			   error);
+	if (error)
+		sl_count(&row->errors[error_kind(call->err->code)]);
+	else if (result.outcome == SL_OUT_NONE &&
+		 sl_callouts[call->id].returns == SL_RETURNS_VALIDATE)
+		sl_count(&row->errors[SL_ERROR_RETURN]);
+}
+
+/* Tells whoever wants to know how a callout ended. */
+static void report(struct sl_flow *flow, const struct call *call, struct sl_result result,
+		   int64_t us)
+{
+	const struct sl_engine *engine = flow->engine;
+	struct sl_trace_event event = { .module = engine->modules[call->module].name,
+					.callout = sl_callouts[call->id].name,
+					.outcome = result.outcome,
+					.us = us };
+
+	if (result.outcome == SL_OUT_ERROR)
+		event.error = call->err->text;
+	if (event.error)
+		log_failure(flow, event.module, event.callout, event.error);
+	else if (result.outcome == SL_OUT_NONE &&
+		 sl_callouts[call->id].returns == SL_RETURNS_VALIDATE)
+		log_failure(flow, event.module, event.callout, "(null)");
+	count(engine, call, result, us);
+	if (engine->trace)
+		engine->trace(engine->trace_arg, &event);
+}
+
+static struct sl_result dispatch(struct sl_flow *flow, struct call *call)
+{
+	struct sl_result result = { SL_OUT_ERROR, 0 };
+	int64_t start;
+
+	sl_slot_lock(flow->slot);
+	start = sl_now_us();
+	flow->ran[call->module] = true;
+	if (state_is_lost(flow)) {
+		forget_lost_state(flow);
+		sl_fail(call->err, -ESTALE,
+			"the Lua state of this connection was given up, because another callout "
+			"in it could not be stopped");
+	} else {
+		result = run(flow, call);
+	}
+	flow->callout_us += sl_now_us() - start;
+	sl_slot_unlock(flow->slot);
+
+	free_op(flow);
+	flow->op = call->next_op;
+	if (result.outcome != SL_OUT_WAITING)
+		report(flow, call, result, flow->callout_us);
+	return result;
 }
 
 struct sl_result sl_dispatch(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
 			     struct sl_view *view)
 {
-	struct sl_engine *engine = flow->engine;
-	struct call call = { flow, module, id, view, 0 };
-	const char *name = flow->slot->state->modules[module].name;
 	struct sl_err err = { 0 };
-	struct sl_result result;
-	int64_t start;
-	int64_t us;
+	struct call call = { .flow = flow, .module = module, .id = id, .view = view, .err = &err };
 
-	sl_slot_lock(flow->slot);
-	start = sl_now_us();
-	flow->ran[module] = true;
-	result = run(flow, &call, &err);
-	us = sl_now_us() - start;
-	sl_slot_unlock(flow->slot);
+	flow->callout_us = 0;
+	return dispatch(flow, &call);
+}
 
-	if (result.outcome == SL_OUT_ERROR)
-		log_failure(flow, name, sl_callouts[id].name, err.text);
-	else if (result.outcome == SL_OUT_NONE && sl_callouts[id].returns == SL_RETURNS_VALIDATE)
-		log_failure(flow, name, sl_callouts[id].name, "(null)");
-	if (engine->trace) {
-		struct sl_trace_event event = { name, sl_callouts[id].name, result.outcome,
-						result.outcome == SL_OUT_ERROR ? err.text : NULL,
-						us };
+struct sl_result sl_dispatch_resume(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
+				    struct sl_view *view)
+{
+	struct sl_err err = { 0 };
+	struct call call = {
+		.flow = flow, .module = module, .id = id, .view = view, .err = &err, .resumed = true
+	};
 
-		engine->trace(engine->trace_arg, &event);
-	}
+	return dispatch(flow, &call);
+}
+
+struct sl_result sl_dispatch_give_up(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
+				     int code, const char *why)
+{
+	struct sl_err err = { 0 };
+	struct call call = { .flow = flow, .module = module, .id = id, .err = &err };
+	struct sl_result result = { SL_OUT_ERROR, 0 };
+
+	free_op(flow);
+	flow->thread = NULL;
+	sl_fail(&err, code, "%s", why);
+	report(flow, &call, result, flow->callout_us);
 	return result;
 }
 
@@ -328,29 +530,44 @@ static void forget_view(lua_State *L, int anchor, struct sl_view *view)
 	lua_pop(L, 1);
 }
 
+void sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view)
+{
+	if (!flow->slot)
+		return;
+	sl_slot_lock(flow->slot);
+	if (state_is_lost(flow))
+		forget_lost_state(flow);
+	if (flow->anchor != LUA_NOREF)
+		forget_view(flow->slot->state->L, flow->anchor, view);
+	sl_slot_unlock(flow->slot);
+}
+
 void sl_dispatch_forget_message(struct sl_flow *flow)
 {
 	struct sl_message *msg = flow->session->msg;
 
-	if (!flow->slot || !msg)
+	if (!msg)
 		return;
-	sl_slot_lock(flow->slot);
-	forget_view(flow->slot->state->L, flow->anchor, &msg->shared);
+	sl_dispatch_forget_view(flow, &msg->shared);
 	for (unsigned i = 0; i < msg->view_count; i++)
-		forget_view(flow->slot->state->L, flow->anchor, &msg->views[i]);
-	sl_slot_unlock(flow->slot);
+		if (msg->views[i].handle)
+			sl_dispatch_forget_view(flow, &msg->views[i]);
 }
 
 void sl_dispatch_forget_session(struct sl_flow *flow)
 {
 	if (!flow->slot)
 		return;
+	free_op(flow);
 	sl_slot_lock(flow->slot);
+	if (state_is_lost(flow))
+		forget_lost_state(flow);
 	if (flow->vctx)
 		flow->vctx->object = NULL;
 	if (flow->ac)
 		flow->ac->object = NULL;
-	luaL_unref(flow->slot->state->L, LUA_REGISTRYINDEX, flow->anchor);
+	if (flow->anchor != LUA_NOREF)
+		luaL_unref(flow->slot->state->L, LUA_REGISTRYINDEX, flow->anchor);
 	sl_slot_unlock(flow->slot);
 	sl_slot_unpin(flow->slot);
 	free(flow->ran);

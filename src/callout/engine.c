@@ -4,6 +4,7 @@
 #include "lua/loader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct sl_state *sl_engine_load_state(const struct sl_config *config, bool init,
 				      struct sl_faults *faults)
@@ -29,6 +30,45 @@ struct sl_state *sl_engine_load_state(const struct sl_config *config, bool init,
 	return state;
 }
 
+static void free_modules(struct sl_engine *engine)
+{
+	for (unsigned i = 0; i < engine->module_count; i++)
+		free(engine->modules[i].name);
+	free(engine->modules);
+}
+
+static bool take_modules(struct sl_engine *engine, const struct sl_state *state)
+{
+	engine->modules = calloc(state->module_count + 1, sizeof(*engine->modules));
+	for (unsigned i = 0; engine->modules && i < state->module_count; i++) {
+		const struct sl_module *module = &state->modules[i];
+
+		engine->modules[i] = (struct sl_module_info){ .name = strdup(module->name),
+							      .script = module->script,
+							      .has = module->has };
+		if (!engine->modules[i].name)
+			return false;
+		engine->module_count = i + 1;
+		engine->has |= module->has;
+	}
+	return engine->modules != NULL;
+}
+
+/* Sessions are pinned to any state: a script that registers by chance cannot be served. */
+static bool same_modules(const struct sl_engine *engine, const struct sl_state *state,
+			 struct sl_faults *faults)
+{
+	bool same = engine->module_count == state->module_count;
+
+	for (unsigned i = 0; same && i < state->module_count; i++)
+		same = strcmp(engine->modules[i].name, state->modules[i].name) == 0 &&
+		       engine->modules[i].has == state->modules[i].has;
+	if (!same)
+		sl_faults_add(faults, NULL, 0,
+			      "the scripts do not register the same modules in every Lua state");
+	return same;
+}
+
 struct sl_engine *sl_engine_new(const struct sl_config *config, unsigned count,
 				struct sl_faults *faults)
 {
@@ -45,7 +85,9 @@ struct sl_engine *sl_engine_new(const struct sl_config *config, unsigned count,
 		sl_faults_deinit(&again);
 		if (!states[i])
 			goto fail;
-		engine->has |= sl_callouts_of(states[i]);
+		if (i == 0 ? !take_modules(engine, states[0])
+			   : !same_modules(engine, states[i], faults))
+			goto fail;
 	}
 	engine->pool = sl_pool_new(states, count);
 	if (!engine->pool)
@@ -58,6 +100,8 @@ fail:
 	for (unsigned i = 0; states && i < count; i++)
 		sl_state_free(&states[i]);
 	free(states);
+	if (engine)
+		free_modules(engine);
 	free(engine);
 	return NULL;
 }
@@ -67,13 +111,19 @@ void sl_engine_free(struct sl_engine **engine)
 	if (!*engine)
 		return;
 	sl_pool_free(&(*engine)->pool);
+	free_modules(*engine);
 	free(*engine);
 	*engine = NULL;
 }
 
+const struct sl_script_limits *sl_engine_limits(const struct sl_engine *engine, unsigned module)
+{
+	return &engine->config->scriptlet.scripts[engine->modules[module].script].limits;
+}
+
 const char *sl_outcome_name(enum sl_outcome outcome)
 {
-	static const char *const names[] = { "CONT", "DONE", "AGAIN", "none", "error" };
+	static const char *const names[] = { "CONT", "DONE", "AGAIN", "none", "error", "waiting" };
 
 	return names[outcome];
 }

@@ -4,12 +4,19 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_PAUSE_FIRST 10000	 /* us */
-#define AGAIN_PAUSE_MAX 1000000	 /* us */
-#define KEEPALIVE_EVERY 10000000 /* us; Postfix gives a milter 300 s at the end of a message */
+#define AGAIN_PAUSE_FIRST 10000 /* us */
+#define AGAIN_PAUSE_MAX 1000000 /* us */
+
+static const char *who(const struct sl_flow *flow)
+{
+	const char *name = sl_flow_decider(flow->session);
+
+	return *name ? name : "none";
+}
 
 void sl_flow_decide_reply(struct sl_flow *flow, enum sl_action action, const struct sl_reply *reply)
 {
@@ -22,8 +29,7 @@ void sl_flow_decide_reply(struct sl_flow *flow, enum sl_action action, const str
 		flow->verdict.reply = (struct sl_reply){ .code = reply->code };
 	sl_log_for(&ids, LOG_INFO, "policy", "%s: %s %d %s%s%s (module %s)",
 		   sl_phase_name(flow->phase), sl_action_name(action), reply->code, reply->xcode,
-		   reply->xcode[0] ? " " : "", reply->text ? reply->text : "",
-		   flow->decider ? flow->decider : "none");
+		   reply->xcode[0] ? " " : "", reply->text ? reply->text : "", who(flow));
 }
 
 void sl_flow_decide(struct sl_flow *flow, int code, const char *text)
@@ -38,7 +44,9 @@ void sl_flow_decide(struct sl_flow *flow, int code, const char *text)
 
 void sl_flow_fail(struct sl_flow *flow)
 {
-	sl_flow_decide(flow, 451, "4.3.0 temporary issue, please retry your message later");
+	const char *reply = flow->engine->config->scriptlet.limits.error_reply;
+
+	sl_flow_decide(flow, atoi(reply), reply + 4);
 }
 
 static void message_ending(struct sl_session *session)
@@ -65,6 +73,7 @@ static struct sl_flow *flow_of(struct sl_engine *engine, struct sl_session *sess
 
 static void fresh_reply(struct sl_flow *flow)
 {
+	flow->blamed = NULL;
 	sl_reply_deinit(&flow->session->reply);
 	flow->session->disconnect = false;
 }
@@ -84,7 +93,7 @@ static void check_preconditions(struct sl_flow *flow)
 	} else if (flow->phase == SL_PHASE_EOM && session->msg->too_big) {
 		sl_flow_decide(flow, 552, "5.3.4 the message header is too big");
 	} else if (flow->phase == SL_PHASE_EOM && session->msg->incomplete) {
-		sl_flow_decide(flow, 452, "4.3.1 insufficient storage, please retry later");
+		sl_flow_fail(flow); /* why was logged when it happened */
 	}
 }
 
@@ -92,10 +101,26 @@ static void enter_stage(struct sl_flow *flow)
 {
 	flow->unit = 0;
 	flow->module = 0;
-	flow->again_until = 0;
+	flow->again_pause = 0;
 	fresh_reply(flow);
 	if (flow->stages->before)
 		flow->stages->before(flow);
+}
+
+/* One milter command has one time limit, however many modules share it: the MTA's is one, too. The
+ * most patient script counts. */
+static int64_t phase_timeout(const struct sl_engine *engine, enum sl_phase phase)
+{
+	int timeout = 0;
+
+	for (unsigned i = 0; i < engine->module_count; i++) {
+		const struct sl_script_limits *limits = sl_engine_limits(engine, i);
+		int seconds = phase == SL_PHASE_EOM ? limits->eom_timeout : limits->callout_timeout;
+
+		if (seconds > timeout)
+			timeout = seconds;
+	}
+	return (int64_t)timeout * 1000000;
 }
 
 void sl_flow_begin(struct sl_engine *engine, struct sl_session *session, enum sl_phase phase)
@@ -108,6 +133,10 @@ void sl_flow_begin(struct sl_engine *engine, struct sl_session *session, enum sl
 	flow->verdict = SL_VERDICT_CONTINUE;
 	flow->phase = phase;
 	flow->done = false;
+	flow->gone = false;
+	flow->recorded = false;
+	flow->session->tarpit_us = 0;
+	flow->deadline_us = sl_now_us() + phase_timeout(engine, phase);
 	flow->decider = NULL;
 	flow->stages = sl_stages_of(phase, session->trusted_copy);
 	check_preconditions(flow);
@@ -219,105 +248,197 @@ static void take_route(struct sl_flow *flow, struct sl_view *view)
 	}
 }
 
-/* Moves the cursor by what a callout returned; true when the caller has to wait first. */
-static bool advance(struct sl_flow *flow, const struct sl_result *result, struct sl_view *view)
+/* What the failure of a callout means is its script's to say. */
+static void apply_error_policy(struct sl_flow *flow)
+{
+	const struct sl_script_limits *limits = sl_engine_limits(flow->engine, flow->module);
+
+	if (flow->stages->id == SL_CO_DEALLOC || limits->on_error == SL_ON_ERROR_ACCEPT) {
+		flow->module++;
+		return;
+	}
+	if (limits->on_error == SL_ON_ERROR_REJECT)
+		sl_flow_decide(flow, 550, "5.7.1 message refused by policy");
+	else
+		sl_flow_decide(flow, atoi(limits->error_reply), limits->error_reply + 4);
+	remember_refusal(flow);
+}
+
+/* Moves the cursor by what a callout returned. */
+static void advance(struct sl_flow *flow, const struct sl_result *result, struct sl_view *view)
 {
 	const struct sl_callout *callout = &sl_callouts[flow->stages->id];
-	bool chain_over = result->outcome == SL_OUT_DONE;
 
-	if (result->outcome == SL_OUT_AGAIN)
-		return true;
-	flow->again_until = 0;
+	flow->again_pause = 0;
 	if (result->outcome == SL_OUT_ERROR) {
-		if (callout->where == SL_IN_DEALLOC) {
-			flow->module++; /* nothing is left to decide: the others clean up too */
-			return false;
-		}
-		sl_flow_fail(flow);
-		remember_refusal(flow);
-		return false;
+		apply_error_policy(flow);
+		return;
 	}
 	if (callout->returns == SL_RETURNS_FINAL && result->number)
 		refuse_by_number(flow, result->number);
 	if (flow->stages->id == SL_HOOK_ROUTING_DOMAIN && result->number)
 		take_route(flow, view);
 	flow->module++;
-	if (chain_over)
-		flow->module = flow->slot->state->module_count;
-	return false;
+	if (result->outcome == SL_OUT_DONE)
+		flow->module = flow->engine->module_count;
 }
 
-static enum sl_step wait_again(struct sl_flow *flow, int64_t *wait_us_r)
+/* The phase has used up its time, or the client has gone. */
+static bool give_up_waiting(struct sl_flow *flow, struct sl_view *view, const char *what)
 {
-	struct sl_log_ids ids = sl_session_ids(flow->session);
-	int64_t now = sl_now_us();
-	int timeout = flow->engine->config->scriptlet.callout_timeout;
+	struct sl_result result;
+	char why[128];
 
-	if (!flow->again_until) {
-		flow->again_until = now + (int64_t)timeout * 1000000;
-		flow->again_pause = AGAIN_PAUSE_FIRST;
-	}
-	if (now >= flow->again_until) {
-		sl_log_for(&ids, LOG_ERR, "scriptlet",
-			   "%s: module %s returned VALIDATE_AGAIN for longer than callout_timeout "
-			   "(%d s)",
-			   sl_callouts[flow->stages->id].name, flow->decider, timeout);
-		sl_flow_fail(flow);
-		remember_refusal(flow);
-		return SL_STEP_DONE;
-	}
-	*wait_us_r = flow->again_pause;
-	if (*wait_us_r > flow->again_until - now)
-		*wait_us_r = flow->again_until - now;
-	flow->again_pause *= 2;
+	if (!flow->gone && sl_now_us() < flow->deadline_us)
+		return false;
+	snprintf(why, sizeof(why),
+		 flow->gone ? "the client left while the callout waited" : "%s: %s",
+		 flow->phase == SL_PHASE_EOM ? "eom_timeout" : "callout_timeout", what);
+	result = sl_dispatch_give_up(flow, flow->module, flow->stages->id,
+				     flow->gone ? -ECONNRESET : -ETIMEDOUT, why);
+	sl_observe_end(flow, view, &result);
+	advance(flow, &result, view);
+	return true;
+}
+
+static int64_t again_pause(struct sl_flow *flow)
+{
+	int64_t left = flow->deadline_us - sl_now_us();
+
+	flow->again_pause = flow->again_pause ? flow->again_pause * 2 : AGAIN_PAUSE_FIRST;
 	if (flow->again_pause > AGAIN_PAUSE_MAX)
 		flow->again_pause = AGAIN_PAUSE_MAX;
+	return flow->again_pause < left ? flow->again_pause : left;
+}
+
+static bool has_callout(const struct sl_flow *flow)
+{
+	enum sl_callout_id id = flow->stages->id;
+
+	return (flow->engine->modules[flow->module].has & SL_CALLOUT_BIT(id)) &&
+	       (id != SL_CO_DEALLOC || flow->ran[flow->module]);
+}
+
+/* Runs the module under the cursor, or goes on with it after a wait. */
+static enum sl_step run_module(struct sl_flow *flow, int64_t *wait_us_r)
+{
+	enum sl_callout_id id = flow->stages->id;
+	struct sl_view *view = sl_stage_view(flow, flow->stages, flow->unit);
+	struct sl_result result;
+
+	if (flow->op) {
+		if (give_up_waiting(flow, view, "the callout waited longer than it may"))
+			return SL_STEP_DONE;
+		result = sl_dispatch_resume(flow, flow->module, id, view);
+	} else {
+		if (flow->again_pause &&
+		    give_up_waiting(flow, view,
+				    "the callout returned VALIDATE_AGAIN until the end"))
+			return SL_STEP_DONE;
+		flow->decider = flow->engine->modules[flow->module].name;
+		flow->session->reply_touched = false;
+		flow->buffer_data[0] = '\0';
+		if (sl_engine_limits(flow->engine, flow->module)->mode == SL_MODE_OBSERVE)
+			sl_observe_begin(flow, view);
+		result = sl_dispatch(flow, flow->module, id, view);
+	}
+	if (result.outcome == SL_OUT_WAITING)
+		return SL_STEP_BLOCK;
+	sl_observe_end(flow, view, &result);
+	if (flow->session->reply_touched)
+		flow->blamed = flow->decider;
+	if (result.outcome == SL_OUT_AGAIN) {
+		*wait_us_r = again_pause(flow);
+		return SL_STEP_WAIT;
+	}
+	advance(flow, &result, view);
+	return SL_STEP_DONE;
+}
+
+/* A tarpit holds the answer, not the script; never beyond what the MTA puts up with. */
+static enum sl_step hold_answer(struct sl_flow *flow, int64_t *wait_us_r)
+{
+	int64_t left = flow->deadline_us - sl_now_us();
+	int64_t wait = flow->session->tarpit_us < left ? flow->session->tarpit_us : left;
+
+	flow->session->tarpit_us = 0;
+	if (wait <= 0)
+		return SL_STEP_DONE;
+	*wait_us_r = wait;
 	return SL_STEP_WAIT;
 }
 
-/* Runs the module under the cursor if it has the callout; true when the caller has to wait. */
-static bool run_module(struct sl_flow *flow)
+/* The verdict is there: it is counted, and one line says what became of a message. */
+static void record(struct sl_flow *flow)
 {
-	const struct sl_stage *stage = flow->stages;
-	const struct sl_module *module = &flow->slot->state->modules[flow->module];
-	struct sl_view *view = sl_stage_view(flow, stage, flow->unit);
-	struct sl_result result;
+	struct sl_metrics_row *row = flow->engine->metrics;
+	struct sl_session *session = flow->session;
+	struct sl_log_ids ids = sl_session_ids(session);
+	int code = flow->verdict.action == SL_CONTINUE ? 0 : flow->verdict.reply.code;
 
-	if (!(module->has & SL_CALLOUT_BIT(stage->id)) ||
-	    (stage->id == SL_CO_DEALLOC && !flow->ran[flow->module])) {
-		flow->module++;
-		return false;
-	}
-	flow->decider = module->name;
-	flow->buffer_data[0] = '\0';
-	result = sl_dispatch(flow, flow->module, stage->id, view);
-	return advance(flow, &result, view);
+	flow->recorded = true;
+	if (row && code < SL_METRICS_CODES)
+		sl_count(&row->replies[flow->phase][code]);
+	if (flow->phase != SL_PHASE_EOM)
+		return;
+	if (row)
+		sl_count(&row->messages);
+	sl_log_for(&ids, LOG_INFO, "message", "from=<%s> nrcpt=%u verdict=%s%s%s",
+		   sl_path_addr(&session->msg->sender), session->msg->rcpt_count,
+		   flow->verdict.action == SL_CONTINUE ? "accept"
+						       : sl_action_name(flow->verdict.action),
+		   flow->verdict.action == SL_CONTINUE ? "" : " module=",
+		   flow->verdict.action == SL_CONTINUE ? "" : who(flow));
+}
+
+static enum sl_step finish(struct sl_flow *flow, int64_t *wait_us_r)
+{
+	if (!flow->recorded)
+		record(flow);
+	return hold_answer(flow, wait_us_r);
 }
 
 enum sl_step sl_flow_step(struct sl_session *session, int64_t *wait_us_r)
 {
 	struct sl_flow *flow = session->flow;
 
-	while (flow && !flow->done) {
+	if (!flow)
+		return SL_STEP_DONE;
+	while (!flow->done) {
 		const struct sl_stage *stage = flow->stages;
 		bool nobody = !(flow->engine->has & SL_CALLOUT_BIT(stage->id)) ||
 			      (stage->id == SL_CO_DEALLOC && !flow->slot);
+		enum sl_step step = SL_STEP_DONE;
 
-		if (nobody || flow->unit >= sl_stage_units(flow, stage)) {
+		if (nobody || flow->unit >= sl_stage_units(flow, stage))
 			next_stage(flow);
-		} else if (sl_dispatch_pin(flow) < 0) {
+		else if (sl_dispatch_pin(flow) < 0)
 			sl_flow_fail(flow);
-		} else if (flow->module >= flow->slot->state->module_count ||
-			   sl_stage_skips(flow, stage, flow->unit)) {
+		else if (flow->module >= flow->engine->module_count ||
+			 sl_stage_skips(flow, stage, flow->unit))
 			next_unit(flow);
-		} else if (run_module(flow)) {
-			enum sl_step step = wait_again(flow, wait_us_r);
-
-			if (step == SL_STEP_WAIT)
-				return step;
-		}
+		else if (!has_callout(flow))
+			flow->module++;
+		else
+			step = run_module(flow, wait_us_r);
+		if (step != SL_STEP_DONE)
+			return step;
 	}
-	return SL_STEP_DONE;
+	return finish(flow, wait_us_r);
+}
+
+void sl_flow_block(struct sl_session *session, bool (*tick)(void *arg), void *arg)
+{
+	struct sl_flow *flow = session->flow;
+	struct sl_block_env env = { .deadline_us = flow->deadline_us, .tick = tick, .arg = arg };
+
+	flow->op->run(flow->op, &env);
+}
+
+void sl_flow_client_gone(struct sl_session *session)
+{
+	if (session->flow)
+		session->flow->gone = true;
 }
 
 const struct sl_verdict *sl_flow_verdict(const struct sl_session *session)
@@ -329,7 +450,11 @@ const struct sl_verdict *sl_flow_verdict(const struct sl_session *session)
 
 const char *sl_flow_decider(const struct sl_session *session)
 {
-	return session->flow && session->flow->decider ? session->flow->decider : "";
+	const struct sl_flow *flow = session->flow;
+
+	if (flow && flow->blamed)
+		return flow->blamed;
+	return flow && flow->decider ? flow->decider : "";
 }
 
 void sl_flow_end(struct sl_session *session)
@@ -346,19 +471,32 @@ void sl_flow_end(struct sl_session *session)
 	session->message_ending = NULL;
 }
 
+/* Keeps the MTA patient where it can be; false when it has gone. */
+static bool tick(void *arg)
+{
+	struct sl_session *session = arg;
+
+	if (session->flow->phase != SL_PHASE_EOM ||
+	    session->port->keepalive(session->port_ctx) == 0)
+		return true;
+	sl_flow_client_gone(session);
+	return false;
+}
+
 const struct sl_verdict *sl_flow_run(struct sl_engine *engine, struct sl_session *session,
 				     enum sl_phase phase)
 {
-	int64_t last_keepalive = sl_now_us();
+	enum sl_step step;
 	int64_t wait_us;
 
 	sl_flow_begin(engine, session, phase);
-	while (sl_flow_step(session, &wait_us) == SL_STEP_WAIT) {
-		sl_sleep_us(wait_us);
-		if (phase == SL_PHASE_EOM && sl_now_us() - last_keepalive > KEEPALIVE_EVERY) {
-			session->port->keepalive(session->port_ctx);
-			last_keepalive = sl_now_us();
-		}
+	while ((step = sl_flow_step(session, &wait_us)) != SL_STEP_DONE) {
+		struct sl_block_env env = { .tick = tick, .arg = session };
+
+		if (step == SL_STEP_BLOCK)
+			sl_flow_block(session, tick, session);
+		else
+			sl_block_sleep(&env, wait_us);
 	}
 	return sl_flow_verdict(session);
 }

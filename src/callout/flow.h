@@ -8,7 +8,11 @@
 
 #include "callout/engine.h"
 
-enum sl_step { SL_STEP_DONE, SL_STEP_WAIT };
+enum sl_step {
+	SL_STEP_DONE,
+	SL_STEP_WAIT,  /* wait that long, then step again */
+	SL_STEP_BLOCK, /* a blocking operation is due: sl_flow_block(), then step again */
+};
 
 /* Starts the callouts of a phase. What the client said must be in the session already. */
 void sl_flow_begin(struct sl_engine *engine, struct sl_session *session, enum sl_phase phase);
@@ -16,10 +20,17 @@ void sl_flow_begin(struct sl_engine *engine, struct sl_session *session, enum sl
 /* Runs until the verdict is there (SL_STEP_DONE) or it has to wait (*wait_us_r is for how long). */
 enum sl_step sl_flow_step(struct sl_session *session, int64_t *wait_us_r);
 
+/* Runs the blocking operation that the last step asked for, in this thread. `tick` is called every
+ * few seconds and may end it by returning false. */
+void sl_flow_block(struct sl_session *session, bool (*tick)(void *arg), void *arg);
+
+/* What the session waits for is given up at the next step. */
+void sl_flow_client_gone(struct sl_session *session);
+
 /* The verdict of the phase; borrowed until the next sl_flow_begin. */
 const struct sl_verdict *sl_flow_verdict(const struct sl_session *session);
 
-/* Who decided: the module of the last callout, "" when no callout ran in this phase. */
+/* Who decided: the module that set the reply, or else whose callout ran last; "" when none did. */
 const char *sl_flow_decider(const struct sl_session *session);
 
 /* After the last phase: takes back what scripts hold of the session, frees the flow. */

@@ -3,9 +3,28 @@
 #pragma once
 
 #include "callout/flow.h"
+#include "lua/block.h"
 #include "lua/handle.h"
 
 struct sl_flow;
+
+/* What the dispatcher found. */
+struct sl_result {
+	enum sl_outcome outcome;
+	long number; /* of hooks that return one */
+};
+
+/* What a module in observe mode must leave as it found it. */
+struct sl_snapshot {
+	bool taken;
+	bool no_memory;
+	bool disconnect;
+	int64_t tarpit_us;
+	struct sl_reply reply;
+	struct sl_headers *headers;
+	struct sl_path sender;
+	struct sl_path to;
+};
 
 /* What a stage is run over. */
 enum sl_over { SL_OVER_SESSION, SL_OVER_SHARED, SL_OVER_RCPTS, SL_OVER_OUTGOING };
@@ -26,8 +45,9 @@ struct sl_flow {
 
 	/* Lua side, under the slot's lock; slot NULL until the first callout. */
 	struct sl_slot *slot;
-	int anchor;	   /* registry reference of a table that keeps all below alive */
-	lua_State *thread; /* the session's coroutine; NULL: a new one is due */
+	unsigned slot_generation; /* that of the state all below belongs to */
+	int anchor;		  /* registry reference of a table that keeps all below alive */
+	lua_State *thread;	  /* the session's coroutine; NULL: a new one is due */
 	struct sl_handle *vctx;
 	struct sl_handle *ac;
 	bool *ran; /* by module: a callout of it ran, so its dealloc is due */
@@ -38,11 +58,17 @@ struct sl_flow {
 	unsigned unit;	 /* which view of the stage */
 	unsigned module; /* next module to run */
 	bool done;
+	bool recorded; /* the verdict was counted and logged */
 	struct sl_verdict verdict;
-	const char *decider;
-	int64_t again_until; /* us; 0 while the module has not returned AGAIN */
-	int64_t again_pause; /* us */
+	const char *decider;	   /* whose callout runs, or ran last */
+	const char *blamed;	   /* who set the reply; NULL: nobody yet */
+	int64_t deadline_us;	   /* of the phase */
+	int64_t again_pause;	   /* us; 0 while the module has not returned AGAIN */
+	int64_t callout_us;	   /* inside the callout under the cursor, waits not counted */
+	struct sl_blocking_op *op; /* what the callout under the cursor waits for; owned */
+	bool gone;		   /* the client left while it waited */
 
+	struct sl_snapshot before;    /* of a module in observe mode */
 	struct sl_hook_buffer buffer; /* of a hook that fills one; data NULL otherwise */
 	char buffer_data[256];	      /* a domain name, RFC 1035, section 2.3.4 */
 };
@@ -59,7 +85,7 @@ void sl_flow_decide_reply(struct sl_flow *flow, enum sl_action action,
 			  const struct sl_reply *reply);
 void sl_flow_decide(struct sl_flow *flow, int code, const char *text);
 
-/* What any failure of ours or of a script answers: `451 4.3.0 temporary issue, ...`. */
+/* What a failure of ours answers: error_reply, by default `451 4.3.0 temporary issue, ...`. */
 void sl_flow_fail(struct sl_flow *flow);
 
 /* Views of the stage: how many there are, and the n-th (NULL: none, as before MAIL). */
@@ -69,19 +95,29 @@ struct sl_view *sl_stage_view(const struct sl_flow *flow, const struct sl_stage 
 /* Whether the n-th view takes part at all. */
 bool sl_stage_skips(const struct sl_flow *flow, const struct sl_stage *stage, unsigned unit);
 
-/* What the dispatcher found. */
-struct sl_result {
-	enum sl_outcome outcome;
-	long number; /* of hooks that return one */
-};
-
 /* Runs one callout of one module: takes the slot's lock, prepares arguments, runs, interprets the
  * return, logs errors, tells the trace. The module must define the callout. */
 struct sl_result sl_dispatch(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
 			     struct sl_view *view);
 
+/* Goes on with a callout that waited: flow->op has run. */
+struct sl_result sl_dispatch_resume(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
+				    struct sl_view *view);
+
+/* Gives up a callout that waits; code and `why` are its error. */
+struct sl_result sl_dispatch_give_up(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
+				     int code, const char *why);
+
+/* Around a callout of a module in observe mode: `end` logs what it did, undoes it, and makes the
+ * result one that decides nothing. Does nothing where `begin` was not called. */
+void sl_observe_begin(struct sl_flow *flow, struct sl_view *view);
+void sl_observe_end(struct sl_flow *flow, struct sl_view *view, struct sl_result *result);
+
 /* Pins the session to a slot. 0 or -ENOMEM. */
 int sl_dispatch_pin(struct sl_flow *flow);
+
+/* Disarms what scripts hold of a view. */
+void sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view);
 
 /* Disarms what scripts hold of the message, or of the session as a whole. */
 void sl_dispatch_forget_message(struct sl_flow *flow);

@@ -51,11 +51,13 @@ static void take_off_marks(struct sl_flow *flow)
 static void split_views(struct sl_flow *flow)
 {
 	unsigned long long per_rcpt = SL_CALLOUT_BIT(SL_CO_EACH_RCPT) |
-				      SL_CALLOUT_BIT(SL_CO_SET_BINDING);
+				      SL_CALLOUT_BIT(SL_CO_SET_BINDING) |
+				      SL_CALLOUT_BIT(SL_HOOK_ROUTING_DOMAIN);
 	int rc;
 
 	if (!(flow->engine->has & per_rcpt))
 		return;
+	sl_dispatch_forget_view(flow, &message(flow)->shared); /* nobody looks at it any more */
 	rc = sl_message_split(message(flow));
 	if (rc < 0)
 		fail(flow, rc, "cannot make a view for each recipient");
@@ -107,22 +109,17 @@ static void group_views(struct sl_flow *flow)
 	}
 }
 
-static void settle_and_group(struct sl_flow *flow)
-{
-	settle(flow);
-	if (!flow->done)
-		group_views(flow);
-}
-
 static void give_buffer(struct sl_flow *flow)
 {
 	flow->buffer = (struct sl_hook_buffer){ flow->buffer_data, sizeof(flow->buffer_data) };
 }
 
-/* The route was put on each view as its provider answered (sl_stage_take_route). */
-static void take_buffer(struct sl_flow *flow)
+/* The route was put on each view as its provider answered (sl_stage_take_route): what leaves by
+ * different ways cannot leave as one. */
+static void take_buffer_and_group(struct sl_flow *flow)
 {
 	flow->buffer = (struct sl_hook_buffer){ NULL, 0 };
+	group_views(flow);
 }
 
 /* It becomes part of a header and of a transport's next hop: host names, address literals, ports. */
@@ -169,14 +166,14 @@ static const struct sl_stage eom_stages[] = {
 	{ .id = SL_CO_DATA, SL_OVER_SHARED, .before = take_off_marks },
 	{ .id = SL_CO_DATA_SPOOL, SL_OVER_SHARED },
 	{ .id = SL_CO_EACH_RCPT, SL_OVER_RCPTS, .before = split_views, .after = settle },
-	{ .id = SL_CO_SET_BINDING, SL_OVER_RCPTS, .after = settle_and_group },
+	{ .id = SL_CO_SET_BINDING, SL_OVER_RCPTS, .after = settle },
+	{ .id = SL_HOOK_ROUTING_DOMAIN,
+	  SL_OVER_RCPTS,
+	  .before = give_buffer,
+	  .after = take_buffer_and_group },
 	{ .id = SL_HOOK_FINAL_VALIDATION2, SL_OVER_OUTGOING, .after = settle },
 	{ .id = SL_HOOK_FINAL_VALIDATION, SL_OVER_OUTGOING, .after = settle },
 	{ .id = SL_HOOK_POST_FINAL_VALIDATION, SL_OVER_OUTGOING, .after = settle },
-	{ .id = SL_HOOK_ROUTING_DOMAIN,
-	  SL_OVER_OUTGOING,
-	  .before = give_buffer,
-	  .after = take_buffer },
 	STAGES_END,
 };
 static const struct sl_stage copy_eom_stages[] = {

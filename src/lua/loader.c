@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "lua/call.h"
+#include "lua/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +70,7 @@ int sl_script_find(const struct sl_config *config, const char *source, char **pa
 	return -ENOENT;
 }
 
-static int read_script(const char *path, struct sl_buf *text, struct sl_err *err)
+static int read_text(const char *path, struct sl_buf *text, struct sl_err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -87,7 +88,28 @@ static int read_script(const char *path, struct sl_buf *text, struct sl_err *err
 		return sl_fail(err, -EIO, "cannot read %s", path);
 	if (n > 0)
 		return sl_fail(err, -EFBIG, "%s is larger than %u bytes", path, SCRIPT_MAX);
+	text->data[text->len] = '\0';
 	return 0;
+}
+
+void sl_scripts_read(struct sl_config *config, struct sl_faults *faults)
+{
+	for (unsigned i = 0; i < config->scriptlet.script_count; i++) {
+		struct sl_script_conf *script = &config->scriptlet.scripts[i];
+		struct sl_buf text = SL_BUF_ZERO;
+		struct sl_err err;
+
+		if (script->text)
+			continue;
+		if (sl_script_find(config, script->source, &script->path, &err) < 0 ||
+		    read_text(script->path, &text, &err) < 0) {
+			sl_faults_add(faults, script->file, script->line, "%s", err.text);
+			sl_buf_deinit(&text);
+			continue;
+		}
+		script->text_len = text.len;
+		script->text = sl_buf_steal(&text);
+	}
 }
 
 /* As luaL_loadfile: a first line that starts with '#' is no Lua; its line end stays. */
@@ -125,21 +147,31 @@ static void add_script_fault(struct sl_faults *faults, const char *path, const s
 	sl_faults_add(faults, path, 0, "%.*s", len, text);
 }
 
-struct chunk {
-	const char *text;
-	size_t len;
-	const char *path;
-};
-
 static int run_chunk(lua_State *L)
 {
-	struct chunk *chunk = lua_touserdata(L, 1);
-	const char *name = lua_pushfstring(L, "@%s", chunk->path);
+	const struct sl_script_conf *script = lua_touserdata(L, 1);
+	const char *text = skip_hash_line(script->text, script->text_len);
+	const char *name = lua_pushfstring(L, "@%s", script->path);
 
-	if (luaL_loadbuffer(L, chunk->text, chunk->len, name) != 0)
+	if (luaL_loadbuffer(L, text, script->text_len - (size_t)(text - script->text), name) != 0)
 		return lua_error(L);
 	lua_call(L, 0, 0);
 	return 0;
+}
+
+struct load {
+	struct sl_state *state;
+	const struct sl_script_conf *script;
+	struct sl_err err;
+};
+
+static int call_chunk(void *arg)
+{
+	struct load *load = arg;
+
+	lua_pushcfunction(load->state->L, run_chunk);
+	lua_pushlightuserdata(load->state->L, (void *)load->script);
+	return sl_lua_call(load->state->L, 1, 0, &load->err);
 }
 
 static bool registered(const struct sl_state *state, const char *name)
@@ -153,41 +185,39 @@ static bool registered(const struct sl_state *state, const char *name)
 static void load_one(struct sl_state *state, const struct sl_script_conf *script,
 		     struct sl_faults *faults)
 {
-	struct sl_buf text = SL_BUF_ZERO;
-	struct chunk chunk;
-	struct sl_err err;
-	char *path;
+	struct load load = { .state = state, .script = script };
+	struct sl_guard guard;
+	bool late;
+	int rc;
 
-	if (sl_script_find(state->config, script->source, &path, &err) < 0) {
-		sl_faults_add(faults, script->file, script->line, "%s", err.text);
-		return;
+	state->bag = (struct sl_bag){ .where = SL_IN_LOAD, .callout = "the file level" };
+	state->memory_limit = (size_t)script->limits.memory_limit * SL_MIB;
+	sl_guard_init(&guard);
+	rc = sl_guard_run(&guard, state->L, (int64_t)script->limits.time_limit * 1000, call_chunk,
+			  &load, &late);
+	sl_guard_deinit(&guard);
+	state->bag = (struct sl_bag){ 0 };
+	if (rc == SL_GUARD_LOST) {
+		state->lost = true;
+		sl_faults_add(faults, script->path, 0,
+			      "time_limit: the file level does not come to an end");
+	} else if (rc < 0 || late) {
+		add_script_fault(faults, script->path, &load.err);
+	} else if (!registered(state, script->name)) {
+		sl_faults_warn(faults, script->file, script->line,
+			       "script \"%s\": %s registers no module of that name", script->name,
+			       script->path);
 	}
-	if (read_script(path, &text, &err) < 0) {
-		sl_faults_add(faults, script->file, script->line, "%s", err.text);
-	} else {
-		chunk.text = text.data ? skip_hash_line(text.data, text.len) : "";
-		chunk.len = text.data ? text.len - (size_t)(chunk.text - text.data) : 0;
-		chunk.path = path;
-		lua_pushcfunction(state->L, run_chunk);
-		lua_pushlightuserdata(state->L, &chunk);
-		state->bag = (struct sl_bag){ .where = SL_IN_LOAD, .callout = "the file level" };
-		if (sl_lua_call(state->L, 1, 0, &err) < 0)
-			add_script_fault(faults, path, &err);
-		else if (!registered(state, script->name))
-			sl_faults_warn(faults, script->file, script->line,
-				       "script \"%s\": %s registers no module of that name",
-				       script->name, path);
-		state->bag = (struct sl_bag){ 0 };
-	}
-	sl_buf_deinit(&text);
-	free(path);
 }
 
 void sl_scripts_load(struct sl_state *state, struct sl_faults *faults)
 {
-	for (unsigned i = 0; i < state->config->scriptlet.script_count; i++) {
+	const struct sl_config *config = state->config;
+
+	for (unsigned i = 0; i < config->scriptlet.script_count && !state->lost; i++) {
 		state->loading = i;
-		load_one(state, &state->config->scriptlet.scripts[i], faults);
+		if (config->scriptlet.scripts[i].text)
+			load_one(state, &config->scriptlet.scripts[i], faults);
 	}
 	state->sealed = true;
 }

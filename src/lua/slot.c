@@ -16,6 +16,7 @@ struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count)
 	pool->count = count;
 	for (unsigned i = 0; i < count; i++) {
 		pthread_mutex_init(&pool->slots[i].lock, NULL);
+		sl_guard_init(&pool->slots[i].guard);
 		pool->slots[i].state = states[i];
 	}
 	return pool;
@@ -29,6 +30,7 @@ void sl_pool_free(struct sl_pool **pool)
 	if (!p)
 		return;
 	for (unsigned i = 0; i < p->count; i++) {
+		sl_guard_deinit(&p->slots[i].guard);
 		sl_state_free(&p->slots[i].state);
 		pthread_mutex_destroy(&p->slots[i].lock);
 	}
@@ -47,6 +49,22 @@ struct sl_slot *sl_pool_pin(struct sl_pool *pool)
 			best = &pool->slots[i];
 	atomic_fetch_add_explicit(&best->sessions, 1, memory_order_relaxed);
 	return best;
+}
+
+static atomic_uint states_lost;
+
+void sl_slot_replace(struct sl_slot *slot, struct sl_state *fresh)
+{
+	if (slot->state) {
+		slot->generation++;
+		atomic_fetch_add(&states_lost, 1);
+	}
+	slot->state = fresh;
+}
+
+unsigned sl_slot_states_lost(void)
+{
+	return atomic_load(&states_lost);
 }
 
 void sl_slot_unpin(struct sl_slot *slot)

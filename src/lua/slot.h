@@ -5,6 +5,7 @@
  * anything but the CPU. A thread never holds two. */
 #pragma once
 
+#include "lua/guard.h"
 #include "lua/state.h"
 
 #include <pthread.h>
@@ -12,7 +13,9 @@
 
 struct sl_slot {
 	pthread_mutex_t lock;
-	struct sl_state *state;
+	struct sl_state *state; /* NULL only while a lost one could not be replaced */
+	unsigned generation;	/* counts the states that were lost here */
+	struct sl_guard guard;
 	atomic_uint sessions; /* pinned here */
 };
 
@@ -31,6 +34,13 @@ void sl_pool_free(struct sl_pool **pool);
 /* The least loaded slot, with one session more; give it back with sl_slot_unpin. */
 struct sl_slot *sl_pool_pin(struct sl_pool *pool);
 void sl_slot_unpin(struct sl_slot *slot);
+
+/* With the lock: gives up a state that was lost, which is not freed, and puts another in its place
+ * (NULL: none could be made; the next session tries again). */
+void sl_slot_replace(struct sl_slot *slot, struct sl_state *fresh);
+
+/* How many states this process has given up. */
+unsigned sl_slot_states_lost(void);
 
 static inline void sl_slot_lock(struct sl_slot *slot)
 {

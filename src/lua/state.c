@@ -20,6 +20,32 @@ struct sl_state *sl_state_of(lua_State *L)
 	return state;
 }
 
+/* Counts for the limit; a shrinking block is never refused. */
+static void *counting_alloc(void *arg, void *block, size_t old, size_t wanted)
+{
+	struct sl_state *state = arg;
+	void *result;
+
+	if (wanted > old && state->memory_limit &&
+	    (wanted - old > state->memory_limit ||
+	     state->memory_used > state->memory_limit - (wanted - old)))
+		return NULL;
+	result = state->alloc(state->alloc_arg, block, old, wanted);
+	if (result || wanted == 0)
+		state->memory_used += wanted - old;
+	return result;
+}
+
+static void count_memory(struct sl_state *state)
+{
+	lua_State *L = state->L;
+
+	state->memory_used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 +
+			     (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+	state->alloc = lua_getallocf(L, &state->alloc_arg);
+	lua_setallocf(L, counting_alloc, state);
+}
+
 /* Site modules are found where scripts are, before Debian's. */
 static void set_package_path(lua_State *L, const struct sl_strings *path)
 {
@@ -65,7 +91,10 @@ struct sl_state *sl_state_new(const struct sl_config *config, bool init)
 		return NULL;
 	state->config = config;
 	state->init = init;
+	state->memory_limit = (size_t)config->scriptlet.limits.memory_limit * SL_MIB;
 	state->L = luaL_newstate();
+	if (state->L)
+		count_memory(state);
 	if (!state->L || sl_lua_enter(state->L, open_state, state, &err) < 0)
 		sl_state_free(&state);
 	return state;
@@ -78,6 +107,8 @@ void sl_state_free(struct sl_state **state)
 	*state = NULL;
 	if (!s)
 		return;
+	if (s->lost)
+		return; /* leaked on purpose: its memory is in no known shape */
 	if (s->L)
 		lua_close(s->L);
 	for (unsigned i = 0; i < s->module_count; i++) {

@@ -13,6 +13,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifndef LUAJIT_VERSION_NUM
 #include <luajit.h>
@@ -20,6 +21,7 @@
 
 struct sl_session;
 struct sl_view;
+struct sl_blocking_op;
 
 /* Where a script is running, one bit each: a method row names the places it may be used in. */
 enum sl_where {
@@ -48,9 +50,12 @@ enum sl_where {
  * it from here. All zero outside callouts. */
 struct sl_bag {
 	struct sl_session *session;
-	struct sl_view *view; /* NULL before there is a message */
-	unsigned where;	      /* one of enum sl_where */
-	const char *callout;  /* its name */
+	struct sl_view *view;	   /* NULL before there is a message */
+	unsigned where;		   /* one of enum sl_where */
+	const char *callout;	   /* its name */
+	int64_t deadline_us;	   /* on the clock of sl_now_us; 0: none */
+	lua_State *thread;	   /* the session's coroutine, which may wait; NULL: nothing may */
+	struct sl_blocking_op *op; /* what the coroutine yielded to wait for */
 };
 
 /* A module that a script registered. */
@@ -70,9 +75,17 @@ struct sl_state {
 	struct sl_module *modules; /* in the order of the stanzas */
 	unsigned module_count;
 	unsigned loading; /* index of the script being loaded; registration is possible meanwhile */
+	bool lost;	  /* a thread jumped out of it: never to be touched again */
 	bool sealed;	  /* loading is over */
+	lua_Alloc alloc;  /* Lua's own allocator, which ours counts for */
+	void *alloc_arg;
+	size_t memory_used;		/* bytes */
+	size_t memory_limit;		/* bytes; 0: none */
 	const struct sl_config *config; /* borrowed, outlives the state */
 };
+
+/* Bytes in a MiB, the unit of memory_limit in the configuration. */
+#define SL_MIB ((size_t)1 << 20)
 
 /* A new state with Lua's libraries and, in `package.path`, the directories of `scriptlet.path`.
  * NULL when out of memory. bind/ adds the API. */

@@ -48,6 +48,11 @@ static struct sl_conn *new_conn(SMFICTX *ctx, unsigned long actions, unsigned lo
 		return NULL;
 	}
 	atomic_fetch_add(&connections, 1);
+	if (engine->metrics) {
+		sl_count(&engine->metrics->sessions);
+		atomic_fetch_add(&engine->metrics->sessions_open, 1);
+		conn->entry = sl_metrics_session_begin(engine->metrics, conn->session->id, "");
+	}
 	return conn;
 }
 
@@ -84,6 +89,20 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long mta_actions, unsigned l
 	return new_conn(ctx, ours.actions, ours.steps) ? SMFIS_CONTINUE : SMFIS_REJECT;
 }
 
+static const struct sl_verdict *run_flow(struct sl_conn *conn, enum sl_phase phase)
+{
+	const struct sl_verdict *verdict;
+
+	if (conn->entry) {
+		atomic_store(&conn->entry->phase, phase);
+		atomic_store(&conn->entry->running, true);
+	}
+	verdict = sl_flow_run(engine, conn->session, phase);
+	if (conn->entry)
+		atomic_store(&conn->entry->running, false);
+	return verdict;
+}
+
 /* Runs the callouts of a phase after the session took in what the client said; `rc` tells how that
  * went. Where no reply can be given, a failure is remembered until one can. */
 static sfsistat serve(struct sl_conn *conn, enum sl_phase phase, unsigned long no_reply_bit, int rc,
@@ -96,7 +115,7 @@ static sfsistat serve(struct sl_conn *conn, enum sl_phase phase, unsigned long n
 	bool silent = conn->no_reply & no_reply_bit;
 
 	if (rc == 0)
-		verdict = sl_flow_run(engine, session, phase);
+		verdict = run_flow(conn, phase);
 	else
 		sl_log_for(&ids, LOG_WARNING, "milter", "%s: %s", sl_phase_name(phase), err->text);
 	if (phase == SL_PHASE_RCPTTO && verdict->action != SL_CONTINUE && !silent)
@@ -150,10 +169,11 @@ static sfsistat on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
 		return NO_MEMORY;
 	client_address(address, addr, sizeof(addr), &port);
 	rc = sl_session_connect(conn->session, name, addr, port, &err);
+	sl_metrics_session_client(conn->entry, addr);
 	if (rc == 0 && engine->config->connect_reply == SL_REPLY_AT_HELO) {
 		/* libmilter lets no text be sent here: the session keeps the verdict, and the
 		 * next command gets it */
-		sl_flow_run(engine, conn->session, SL_PHASE_CONNECT);
+		run_flow(conn, SL_PHASE_CONNECT);
 		return conn->no_reply & SMFIP_NR_CONN ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 	}
 	return serve(conn, SL_PHASE_CONNECT, SMFIP_NR_CONN, rc, &err);
@@ -256,7 +276,7 @@ static sfsistat finish_message(struct sl_conn *conn)
 	const struct sl_verdict *verdict = NULL;
 
 	if (rc == 0) {
-		verdict = sl_flow_run(engine, session, SL_PHASE_EOM);
+		verdict = run_flow(conn, SL_PHASE_EOM);
 		if (verdict->action != SL_CONTINUE)
 			return sl_milter_reply(conn, verdict);
 		rc = sl_session_apply(session, &err);
@@ -294,8 +314,11 @@ static sfsistat on_close(SMFICTX *ctx)
 
 	if (!conn)
 		return SMFIS_CONTINUE;
-	sl_flow_run(engine, conn->session, SL_PHASE_CLOSE);
+	run_flow(conn, SL_PHASE_CLOSE);
 	sl_flow_end(conn->session);
+	sl_metrics_session_end(conn->entry);
+	if (engine->metrics)
+		atomic_fetch_sub(&engine->metrics->sessions_open, 1);
 	sl_session_free(&conn->session);
 	smfi_setpriv(ctx, NULL);
 	free(conn);

@@ -11,7 +11,8 @@ struct sl_conn {
 	struct sl_session *session;
 	bool raw_values; /* header values arrive with their leading blank (SMFIP_HDR_LEADSPC) */
 	bool can_skip;	 /* the MTA understands SMFIS_SKIP */
-	unsigned long no_reply; /* steps that were negotiated to have none: SMFIP_NR_* */
+	struct sl_session_entry *entry; /* as `scriptlet sessions` shows it; may be NULL */
+	unsigned long no_reply;		/* steps that were negotiated to have none: SMFIP_NR_* */
 };
 
 /* What is asked of the MTA, given the callouts there are and what it offers. Pure. */

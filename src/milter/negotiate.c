@@ -7,7 +7,7 @@
 
 #define AT_RCPT (BIT(SL_CO_RCPTTO) | BIT(SL_CO_RCPTTO_LIST))
 #define AT_DATA BIT(SL_CO_RCPTTO_LIST_FINAL)
-#define PER_RCPT (BIT(SL_CO_EACH_RCPT) | BIT(SL_CO_SET_BINDING))
+#define PER_RCPT (BIT(SL_CO_EACH_RCPT) | BIT(SL_CO_SET_BINDING) | BIT(SL_HOOK_ROUTING_DOMAIN))
 #define AT_EOM                                                                                     \
 	(BIT(SL_CO_DATA) | BIT(SL_CO_DATA_SPOOL) | PER_RCPT | BIT(SL_HOOK_FINAL_VALIDATION2) |     \
 	 BIT(SL_HOOK_FINAL_VALIDATION) | BIT(SL_HOOK_POST_FINAL_VALIDATION) |                      \

@@ -32,9 +32,9 @@ static const char *macro(void *conn, const char *name)
 	return smfi_getsymval(ctx_of(conn), (char *)name);
 }
 
-static void keepalive(void *conn)
+static int keepalive(void *conn)
 {
-	smfi_progress(ctx_of(conn));
+	return result(smfi_progress(ctx_of(conn)));
 }
 
 /* Whether the header that is to leave may have another field of that name. */

@@ -20,7 +20,6 @@ static void view_deinit(struct sl_view *view)
 	sl_path_deinit(&view->sender);
 	sl_path_deinit(&view->to);
 	sl_reply_deinit(&view->verdict.reply);
-	free(view->route);
 }
 
 struct sl_message *sl_message_new(struct sl_session *session, struct sl_dict *ctx)

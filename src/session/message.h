@@ -33,7 +33,6 @@ struct sl_view {
 	bool outgoing;		    /* leads a group of equal views, for which final hooks run */
 	unsigned group;		    /* index of the view that leads the group */
 	void *handle;		    /* the Lua object of this view; belongs to bind/ */
-	char *route;		    /* routing domain, of an outgoing view; NULL: the MTA's own */
 };
 
 struct sl_message {

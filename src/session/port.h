@@ -21,8 +21,8 @@ struct sl_port {
 	/* Value of an MTA macro such as "i" or "{auth_authen}" in this phase, or NULL. Borrowed
 	 * until the session asks the next one. */
 	const char *(*macro)(void *ctx, const char *name);
-	/* Tells the MTA that the end-of-message verdict takes time. May be called at any moment. */
-	void (*keepalive)(void *ctx);
+	/* Tells the MTA that the end-of-message verdict takes time; negative errno when it has gone. */
+	int (*keepalive)(void *ctx);
 	/* `value` is as in sl_header: after the colon, leading blank included, LF line ends. */
 	int (*add_header)(void *ctx, const char *name, const char *value);
 	/* As the first field of all. */

@@ -110,7 +110,7 @@ int sl_reply_set(struct sl_reply *reply, long code, const char *text, struct sl_
 
 bool sl_reply_make_disconnect(struct sl_reply *reply)
 {
-	if (reply->code == 421 || reply->code == 521)
+	if (reply->code == 421)
 		return false;
 	reply->code = 421;
 	if (reply->xcode[0])

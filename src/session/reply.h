@@ -32,8 +32,8 @@ struct sl_verdict {
  * how (it is "" otherwise). `text` may be NULL. 0 or -ENOMEM, with the old reply kept. */
 int sl_reply_set(struct sl_reply *reply, long code, const char *text, struct sl_err *note);
 
-/* The code that makes an MTA close the connection: 421 and 521 stay, others become 421. Corrects
- * the enhanced code; true when something changed. */
+/* Makes the code the one after which an MTA closes the connection, 421, and the enhanced code one
+ * of its class; true when something changed. */
 bool sl_reply_make_disconnect(struct sl_reply *reply);
 
 /* The verdict that a reply amounts to: 4xx TEMPFAIL, 5xx REJECT, otherwise CONTINUE. */

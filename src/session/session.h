@@ -59,7 +59,9 @@ struct sl_session {
 
 	/* What the running callouts decided so far; fresh in each phase and for each recipient. */
 	struct sl_reply reply;
-	bool disconnect; /* close the connection after the reply */
+	bool reply_touched; /* set whenever a script sets it */
+	bool disconnect;    /* close the connection after the reply */
+	int64_t tarpit_us;  /* how long the reply is held */
 
 	struct sl_flow *flow; /* callout/'s part of the session; NULL before the first callout */
 	/* Called before `msg` is freed, to disarm what scripts hold of it; NULL: nobody does. */

@@ -56,6 +56,9 @@ void sl_sim_print(const struct sl_sim_report *report)
 		print_phase(report, &report->phases[i], log_start);
 		log_start = report->phases[i].log_end;
 	}
+	if (log_start < report->log.count)
+		printf("deinit\n");
+	print_log(report, log_start, report->log.count);
 	if (report->change_count)
 		printf("changes\n");
 	for (unsigned i = 0; i < report->change_count; i++) {

@@ -2,6 +2,8 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "simulator/simulator.h"
 
+#include "lua/guard.h"
+#include "lua/loader.h"
 #include "mail/text.h"
 #include "runtime/init.h"
 
@@ -202,8 +204,8 @@ static int exit_status(const struct sl_sim_report *report)
 	return statuses[report->result.action];
 }
 
-static int simulate(const struct options *options, struct sl_engine *engine,
-		    const struct sl_eml *eml, struct sl_sim_report *report)
+static void simulate(const struct options *options, struct sl_engine *engine,
+		     const struct sl_eml *eml, struct sl_sim_report *report)
 {
 	static const char *const example_rcpt[] = { "recipient@example.org" };
 	char name[128];
@@ -223,6 +225,10 @@ static int simulate(const struct options *options, struct sl_engine *engine,
 	};
 
 	sl_simulate(engine, &input, report);
+}
+
+static int show(const struct options *options, const struct sl_sim_report *report)
+{
 	if (report->out_of_memory || (options->json && sl_sim_print_json(report) < 0)) {
 		fputs("scriptlet simulate: out of memory\n", stderr);
 		return EX_OSERR;
@@ -233,8 +239,8 @@ static int simulate(const struct options *options, struct sl_engine *engine,
 }
 
 /* init() runs as in the daemon: in a state of its own, and a failure refuses the configuration. */
-static int run(const struct options *options, const struct sl_config *config,
-	       const struct sl_eml *eml, struct sl_faults *faults)
+static int run(const struct options *options, struct sl_config *config, const struct sl_eml *eml,
+	       struct sl_faults *faults)
 {
 	struct sl_sim_report report = { 0 };
 	struct sl_faults again = { 0 }; /* warnings were given for the first state */
@@ -243,12 +249,16 @@ static int run(const struct options *options, const struct sl_config *config,
 	int status = EX_CONFIG;
 
 	sl_sim_watch_log(&report);
+	sl_guard_start(NULL);
+	sl_scripts_read(config, faults);
 	init = sl_engine_load_state(config, true, faults);
 	print_faults(faults);
 	if (init && sl_init_run(init, &again)) {
 		engine = sl_engine_new(config, 1, &again);
-		if (engine)
-			status = simulate(options, engine, eml, &report);
+		if (engine) {
+			simulate(options, engine, eml, &report);
+			status = EX_OK;
+		}
 		sl_engine_free(&engine);
 		sl_init_undo(init);
 	}
@@ -257,6 +267,8 @@ static int run(const struct options *options, const struct sl_config *config,
 	sl_faults_deinit(&again);
 	sl_state_free(&init);
 	sl_log_close();
+	if (status == EX_OK)
+		status = show(options, &report);
 	sl_sim_report_deinit(&report);
 	return status;
 }

@@ -106,9 +106,10 @@ static int change(void *ctx, const char *op, const char *name, const char *value
 	return 0;
 }
 
-static void port_keepalive(void *ctx)
+static int port_keepalive(void *ctx)
 {
 	(void)ctx;
+	return 0;
 }
 
 static int port_add_header(void *ctx, const char *name, const char *value)
