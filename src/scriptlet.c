@@ -1,5 +1,6 @@
 /* scriptlet: the tool of those who write and run policies. One verb, one room. */
 #include "simulator/simulator.h"
+#include "tool/client.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,10 @@ static const struct verb {
 	const char *summary;
 } verbs[] = {
 	{ "simulate", sl_simulate_command, "run one SMTP session through scripts, without an MTA" },
+	{ "reload", sl_tool_reload, "load configuration and scripts anew" },
+	{ "stats", sl_tool_stats, "show what the daemon has counted" },
+	{ "sessions", sl_tool_sessions, "show the sessions of this moment" },
+	{ "loglevel", sl_tool_loglevel, "show or set the level of the log" },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

@@ -1,6 +1,8 @@
 /* scriptletd: the daemon. Options, configuration, privileges; the rest is process/. */
 #include "callout/engine.h"
 #include "config/config.h"
+#include "lua/guard.h"
+#include "lua/loader.h"
 #include "mail/text.h"
 #include "process/listen.h"
 #include "process/privileges.h"
@@ -99,7 +101,7 @@ static void print_faults(const struct sl_faults *faults)
 			faults->list[i].text);
 }
 
-/* -t: everything but running, also behind a fault of the configuration, so that all are seen. What
+/* Everything but running, also behind a fault of the configuration, so that all are seen. What
  * scripts print while they load goes to standard error. */
 static int test_configuration(struct sl_config *config, const struct options *options,
 			      struct sl_faults *faults)
@@ -109,6 +111,8 @@ static int test_configuration(struct sl_config *config, const struct options *op
 	if (options->strict)
 		config->scriptlet.strict = true;
 	sl_mail_init();
+	sl_guard_start(NULL);
+	sl_scripts_read(config, faults);
 	state = sl_engine_load_state(config, true, faults);
 	print_faults(faults);
 	sl_state_free(&state);
@@ -163,12 +167,12 @@ static void tell_parent(int fd, int status)
 		       strerror(errno));
 }
 
-static void write_pid_file(const struct sl_config *config)
+static void write_pid_file(const char *run_dir)
 {
-	char path[4096];
+	char path[4096 + 32];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/scriptletd.pid", config->run_dir);
+	snprintf(path, sizeof(path), "%s/scriptletd.pid", run_dir);
 	file = fopen(path, "we");
 	if (!file || fprintf(file, "%ld\n", (long)getpid()) < 0)
 		sl_log(LOG_WARNING, "process", "cannot write %s: %s", path, strerror(errno));
@@ -176,16 +180,16 @@ static void write_pid_file(const struct sl_config *config)
 		fclose(file);
 }
 
-static void remove_pid_file(const struct sl_config *config)
+static void remove_pid_file(const char *run_dir)
 {
-	char path[4096];
+	char path[4096 + 32];
 
-	snprintf(path, sizeof(path), "%s/scriptletd.pid", config->run_dir);
+	snprintf(path, sizeof(path), "%s/scriptletd.pid", run_dir);
 	unlink(path);
 }
 
 struct daemon {
-	const struct sl_config *config;
+	const char *run_dir;
 	int pipe_fd;
 };
 
@@ -193,51 +197,60 @@ static void daemon_ready(void *arg)
 {
 	struct daemon *daemon = arg;
 
-	write_pid_file(daemon->config);
+	write_pid_file(daemon->run_dir);
 	tell_parent(daemon->pipe_fd, EX_OK);
 }
 
-static int run_as_daemon(const struct sl_config *config, struct sl_listeners *listeners)
+/* The daemon itself, once the sockets are open; takes over config and listeners. */
+static int supervise(struct sl_config *config, struct sl_listeners *listeners, int control_fd,
+		     const char *run_dir, bool foreground)
 {
-	struct daemon daemon = { .config = config };
+	struct daemon daemon = { .run_dir = run_dir };
 	int status;
 
+	if (foreground)
+		return sl_supervise(config, listeners, control_fd, NULL, NULL);
 	daemon.pipe_fd = daemonize(&status);
 	if (daemon.pipe_fd < 0)
-		return status;
-	status = sl_supervise(config, listeners, daemon_ready, &daemon);
+		_exit(status); /* the sockets are the daemon's now */
+	status = sl_supervise(config, listeners, control_fd, daemon_ready, &daemon);
 	if (status)
 		tell_parent(daemon.pipe_fd, status);
-	remove_pid_file(config);
+	remove_pid_file(run_dir);
 	return status;
 }
 
-static int serve(const struct sl_config *config, const struct options *options)
+static int serve(struct sl_config *config, const struct options *options)
 {
-	int level = options->verbose ? LOG_DEBUG : config->log.level;
-	struct sl_listeners listeners = { 0 };
+	struct sl_listeners *listeners = NULL;
+	struct sl_faults faults = { 0 };
 	struct sl_err err;
-	bool parent = false;
+	char run_dir[4096];
+	int control_fd = -1;
 	int status;
 
+	snprintf(run_dir, sizeof(run_dir), "%s", config->run_dir); /* the configuration may go */
+	sl_supervisor_log_options(options->foreground, options->verbose);
+	sl_scripts_read(config, &faults);
+	if (faults.errors) {
+		status = test_configuration(config, options, &faults);
+		sl_faults_deinit(&faults);
+		sl_config_free(&config);
+		return status;
+	}
 	if (sl_privileges_make_dirs(config, &err) < 0 ||
-	    sl_listeners_open(&listeners, config, &err) < 0)
-		return fail(&err);
-	if (sl_privileges_drop(config, &err) < 0 ||
-	    sl_log_open(options->foreground ? SL_LOG_STDERR : config->log.kind, config->log.path,
-			level, &err) < 0) {
-		sl_listeners_close(&listeners, true);
+	    sl_listeners_open(&listeners, config, NULL, &err) < 0 ||
+	    (control_fd = sl_control_open(config, &err)) < 0 ||
+	    sl_privileges_drop(config, &err) < 0 || sl_supervisor_open_log(config, &err) < 0) {
+		if (control_fd >= 0)
+			sl_control_remove(run_dir);
+		sl_listeners_unref(&listeners);
+		sl_config_free(&config);
 		return fail(&err);
 	}
-	if (options->foreground) {
-		status = sl_supervise(config, &listeners, NULL, NULL);
-	} else {
-		pid_t starter = getpid();
-
-		status = run_as_daemon(config, &listeners);
-		parent = getpid() == starter;
-	}
-	sl_listeners_close(&listeners, !parent);
+	status = supervise(config, listeners, control_fd, run_dir, options->foreground);
+	close(control_fd);
+	sl_control_remove(run_dir);
 	sl_log_close();
 	return status;
 }
@@ -262,7 +275,8 @@ int main(int argc, char **argv)
 		print_faults(&faults);
 		status = EX_CONFIG;
 	} else {
-		status = serve(config, &options);
+		sl_faults_deinit(&faults);
+		return serve(config, &options);
 	}
 	sl_faults_deinit(&faults);
 	sl_config_free(&config);

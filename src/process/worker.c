@@ -3,25 +3,37 @@
 
 #include "base/clock.h"
 #include "callout/engine.h"
+#include "lua/guard.h"
 #include "mail/text.h"
 #include "milter/milter.h"
 #include "service/submission.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-struct worker {
-	const struct sl_config *config;
-	struct sl_engine *engine;
-	int fd; /* to the supervisor */
-};
-
+#define HEARTBEAT_MS 500
 #define POLL_US 20000
 /* A connection that libmilter has accepted is counted from its first command on. */
 #define GRACE_US 200000
+
+/* exit() runs while libmilter's threads wait: what they hold stays reachable from here. */
+static struct {
+	const struct sl_child_env *env;
+	struct sl_engine *engine;
+} worker;
+
+static void beat(void)
+{
+	struct sl_metrics_row *row = worker.env->row;
+
+	atomic_store(&row->heartbeat_us, sl_now_us());
+	atomic_store(&row->stuck_us, sl_guard_stuck_us());
+	atomic_store(&row->states_lost, sl_slot_states_lost());
+}
 
 /* True when the last session has ended, false when drain_timeout passed first. */
 static bool drained(const struct sl_config *config)
@@ -32,6 +44,7 @@ static bool drained(const struct sl_config *config)
 	for (;;) {
 		int64_t now = sl_now_us();
 
+		beat();
 		if (sl_milter_connections() > 0)
 			idle_since = 0;
 		else if (!idle_since)
@@ -44,27 +57,35 @@ static bool drained(const struct sl_config *config)
 	}
 }
 
+/* Nothing is ever said to a worker: when its stream can be read, it was closed. */
+static void await_dismissal(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	do {
+		beat();
+	} while (poll(&pfd, 1, HEARTBEAT_MS) <= 0);
+}
+
 /* Waits to be dismissed, then lets sessions finish. libmilter's own stop would cut them off, so the
  * process ends from this thread, while libmilter still waits for connections that cannot come. */
-static void *drain_thread(void *arg)
+static void *control_thread(void *arg)
 {
-	struct worker *worker = arg;
+	const struct sl_config *config = worker.env->config;
 	struct sl_err err;
 
-	sl_child_await_dismissal(worker->fd);
+	(void)arg;
+	await_dismissal(worker.env->fd);
 	if (sl_milter_stop_accepting(&err) < 0)
 		sl_log(LOG_ERR, "process", "%s", err.text);
-	if (drained(worker->config)) {
-		sl_engine_free(&worker->engine);
+	if (drained(config)) {
+		sl_engine_free(&worker.engine);
 		exit(EX_OK);
 	}
 	sl_log(LOG_WARNING, "process", "drain_timeout (%d s) passed, %u connections are cut off",
-	       worker->config->drain_timeout, sl_milter_connections());
+	       config->drain_timeout, sl_milter_connections());
 	_exit(EX_OK); /* sessions still run: nothing may be freed under them */
 }
-
-/* exit() runs while libmilter's threads wait: what they hold stays reachable from here. */
-static struct worker worker;
 
 static int fail(int fd, const char *text)
 {
@@ -76,28 +97,44 @@ static int fail(int fd, const char *text)
 	return EX_OSERR;
 }
 
-int sl_worker_main(const struct sl_config *config, struct sl_listener *listener, int fd)
+/* Where the callouts of each module are counted. */
+static void name_modules(struct sl_engine *engine, struct sl_metrics *metrics)
+{
+	for (unsigned i = 0; i < engine->module_count; i++) {
+		const struct sl_script_conf *script =
+			&engine->config->scriptlet.scripts[engine->modules[i].script];
+
+		engine->modules[i].metrics = sl_metrics_find_module(metrics, script->name);
+	}
+}
+
+int sl_worker_main(const struct sl_child_env *env)
 {
 	struct sl_faults faults = { 0 };
 	pthread_t thread;
 	struct sl_err err;
 
+	worker.env = env;
 	sl_mail_init();
 	if (sl_submission_init() < 0)
-		return fail(fd, "cannot initialise libcurl");
-	worker = (struct worker){ config, NULL, fd };
-	worker.engine = sl_engine_new(config, (unsigned)config->scriptlet.states, &faults);
+		return fail(env->fd, "cannot initialise libcurl");
+	if (sl_guard_start(&err) < 0)
+		return fail(env->fd, err.text);
+	worker.engine = sl_engine_new(env->config, (unsigned)env->config->scriptlet.states,
+				      &faults);
 	if (!worker.engine) {
-		sl_child_report_faults(fd, &faults);
+		sl_child_report_faults(env->fd, &faults);
 		sl_faults_deinit(&faults);
 		return EX_CONFIG;
 	}
 	sl_faults_deinit(&faults); /* warnings were logged by the init process */
-	if (sl_milter_setup(worker.engine, listener->ep.kind, listener->fd, &err) < 0)
-		return fail(fd, err.text);
-	if (pthread_create(&thread, NULL, drain_thread, &worker) != 0)
-		return fail(fd, "cannot start a thread");
-	sl_child_report_ready(fd);
+	worker.engine->metrics = env->row;
+	name_modules(worker.engine, env->metrics);
+	if (sl_milter_setup(worker.engine, env->listener->ep.kind, env->listener->fd, &err) < 0)
+		return fail(env->fd, err.text);
+	if (pthread_create(&thread, NULL, control_thread, NULL) != 0)
+		return fail(env->fd, "cannot start a thread");
+	sl_wire_send(env->fd, SL_WIRE_READY, "");
 	sl_milter_serve();
 	sl_log(LOG_ERR, "process", "libmilter gave up");
 	_exit(EX_SOFTWARE);

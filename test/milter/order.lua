@@ -50,8 +50,8 @@ local reply, changes = s:eom()
 t.is(reply, "ACCEPT", "the message is accepted")
 t.is(changes, {}, "and left as it is")
 t.is(new_calls(), pairs_of [[validate_data validate_data_spool validate_data_spool_each_rcpt*2
-  validate_set_binding*2 core_final_validation2 core_final_validation core_post_final_validation
-  core_config_get_message_routing_domain]], "end of message")
+  validate_set_binding*2 core_config_get_message_routing_domain*2
+  core_final_validation2 core_final_validation core_post_final_validation]], "end of message")
 s:quit()
 t.ok(t.logged("second validate_dealloc"), "dealloc follows the end of the connection")
 t.is(new_calls(), pairs_of "validate_dealloc", "once for each module")

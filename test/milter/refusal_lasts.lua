@@ -66,7 +66,7 @@ s:quit()
 for code, wanted in pairs {
   [ [[ vctx:disconnect(421, "4.7.0 bye\nnow") ]] ] = "421-4.7.0 bye\r\n421 4.7.0 now",
   [ [[ vctx:disconnect(550, "5.7.1 bye") ]] ] = "421 4.7.1 bye",
-  [ [[ vctx:disconnect(521, "5.7.1 bye") ]] ] = "521 5.7.1 bye",
+  [ [[ vctx:disconnect(521, "5.7.1 bye") ]] ] = "421 4.7.1 bye",
   [ [[ vctx:disconnect("421", "bye") ]] ] = "421 bye",
   [ [[ vctx:disconnect(200, "2.0.0 bye") ]] ] = "421 4.0.0 bye",
 } do

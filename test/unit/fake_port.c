@@ -29,9 +29,10 @@ static const char *macro(void *ctx, const char *name)
 	return NULL;
 }
 
-static void keepalive(void *ctx)
+static int keepalive(void *ctx)
 {
 	record(ctx, "keepalive", "%s", "");
+	return 0;
 }
 
 static int add_header(void *ctx, const char *name, const char *value)

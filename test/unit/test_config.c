@@ -149,7 +149,7 @@ Test(config, defaults)
 	cr_assert_eq(config->log.kind, SL_LOG_SYSLOG);
 	cr_assert_eq(config->log.level, LOG_INFO);
 	cr_assert_eq(config->scriptlet.states, 4);
-	cr_assert_eq(config->scriptlet.callout_timeout, 25);
+	cr_assert_eq(config->scriptlet.limits.callout_timeout, 25);
 	cr_assert(!config->scriptlet.strict);
 	sl_config_free(&config);
 	cr_assert_null(config);
@@ -277,10 +277,10 @@ Test(config, points_at_each_fault)
 		{ "scriptlet = { script = { }; };", "1: 'script' must be a list of groups..." },
 		{ "scriptlet = { script = (\n\"x\" ); };", "2: each 'script' is a group..." },
 		{ "scriptlet = { script = (\n{ name = \"x\"; } ); };",
-		  "2: a 'script' stanza needs 'source'\n" },
+		  "2: a 'script' stanza needs 'source', a non-empty string\n" },
 		{ "scriptlet = { script = ( { name = \"\";\n source = 7; } ); };",
-		  "1: 'name' must be a non-empty string\n2: 'source' must be a non-empty "
-		  "string\n" },
+		  "2: 'source' must be a string\n"
+		  "1: a 'script' stanza needs 'name', a non-empty string\n" },
 		{ "scriptlet = { script = ( { name = \"a\"; source = \"a\"; },\n"
 		  "{ name = \"a\"; source = \"b\"; } ); };",
 		  "2: the script name 'a' is taken by the stanza in line 1\n" },

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "callout/flow.h"
+#include "lua/loader.h"
 
 #include "mail/text.h"
 
@@ -67,6 +68,7 @@ static void start(void)
 	struct sl_faults faults = { 0 };
 	char *shown;
 
+	sl_scripts_read(config, &faults);
 	engine = sl_engine_new(config, 1, &faults);
 	shown = sup_faults(&faults);
 	cr_assert_not_null(engine, "%s", shown);
@@ -155,7 +157,7 @@ Test(flow, again_calls_the_same_function_again)
 
 Test(flow, again_ends_with_callout_timeout)
 {
-	config->scriptlet.callout_timeout = 1;
+	config->scriptlet.limits.callout_timeout = 1;
 	add_module("a", "validate_mailfrom = function() return C.VALIDATE_AGAIN end");
 	start();
 	fake_mail(session, "<a@b>");
@@ -342,5 +344,5 @@ Test(flow, a_header_that_is_too_big_is_refused)
 	fake_rcpt(session, "<a@b>");
 	fake_eom(session, "");
 	session->msg->incomplete = true;
-	assert_run(SL_PHASE_EOM, SL_TEMPFAIL, 452, "");
+	assert_run(SL_PHASE_EOM, SL_TEMPFAIL, 451, "");
 }

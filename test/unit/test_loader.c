@@ -103,6 +103,7 @@ static char *load(const char *name, const char *text, char **path_r)
 
 	*path_r = sup_write(name, text);
 	sl_config_add_script(config, "name", *path_r);
+	sl_scripts_read(config, &faults);
 	sl_scripts_load(state, &faults);
 	cr_assert(state->sealed);
 	shown = sup_faults(&faults);
@@ -195,6 +196,7 @@ Test(loader, says_what_is_missing_at_the_stanza)
 	struct sl_faults faults = { 0 };
 
 	sl_config_add_script(config, "name", "/nonexistent/x.lua");
+	sl_scripts_read(config, &faults);
 	sl_scripts_load(state, &faults);
 	cr_assert_eq(faults.errors, 1);
 	sup_assert_has(faults.list[0].text, "command line: no script for source");

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "callout/flow.h"
+#include "lua/loader.h"
 #include "session/apply.h"
 
 #include "mail/text.h"
@@ -45,6 +46,7 @@ static void start(const char *script)
 
 	sl_config_add_script(config, "a", path);
 	free(path);
+	sl_scripts_read(config, &faults);
 	engine = sl_engine_new(config, 1, &faults);
 	shown = sup_faults(&faults);
 	cr_assert_not_null(engine, "%s", shown);
