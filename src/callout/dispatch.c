@@ -165,6 +165,7 @@ static int prepare(lua_State *L)
 	const struct sl_callout *callout = &sl_callouts[call->id];
 	const struct sl_module *module = &flow->slot->state->modules[call->module];
 
+	sl_state_relieve(flow->slot->state);
 	luaL_checkstack(L, SL_PARAMS_MAX + 8, NULL);
 	push_anchor(L, flow);
 	if (!flow->thread) {
@@ -318,6 +319,30 @@ static struct sl_result take_outcome(struct sl_flow *flow, struct call *call, in
 	return result;
 }
 
+/* What a session keeps in a state is gone when the state is. */
+static bool state_is_lost(const struct sl_flow *flow)
+{
+	return !flow->slot->state || flow->slot_generation != flow->slot->generation;
+}
+
+static void forget_lost_state(struct sl_flow *flow)
+{
+	struct sl_message *msg = flow->session->msg;
+
+	flow->slot_generation = flow->slot->generation;
+	flow->anchor = LUA_NOREF;
+	flow->thread = NULL;
+	flow->vctx = NULL;
+	flow->ac = NULL;
+	/* no `self` is left that validate_dealloc could be called with */
+	memset(flow->ran, 0, flow->engine->module_count * sizeof(bool));
+	if (!msg)
+		return;
+	msg->shared.handle = NULL;
+	for (unsigned i = 0; i < msg->view_count; i++)
+		msg->views[i].handle = NULL;
+}
+
 /* With the lock held. */
 static struct sl_result run(struct sl_flow *flow, struct call *call)
 {
@@ -341,29 +366,8 @@ static struct sl_result run(struct sl_flow *flow, struct call *call)
 	sl_fail(call->err, -ETIME,
 		"time_limit: the callout could not be stopped, its Lua state is given up");
 	replace_lost_state(flow);
+	forget_lost_state(flow); /* this session has had its failure */
 	return lost;
-}
-
-/* What a session keeps in a state is gone when the state is. */
-static bool state_is_lost(const struct sl_flow *flow)
-{
-	return !flow->slot->state || flow->slot_generation != flow->slot->generation;
-}
-
-static void forget_lost_state(struct sl_flow *flow)
-{
-	struct sl_message *msg = flow->session->msg;
-
-	flow->slot_generation = flow->slot->generation;
-	flow->anchor = LUA_NOREF;
-	flow->thread = NULL;
-	flow->vctx = NULL;
-	flow->ac = NULL;
-	if (!msg)
-		return;
-	msg->shared.handle = NULL;
-	for (unsigned i = 0; i < msg->view_count; i++)
-		msg->views[i].handle = NULL;
 }
 
 int sl_dispatch_pin(struct sl_flow *flow)

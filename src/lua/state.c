@@ -36,6 +36,29 @@ static void *counting_alloc(void *arg, void *block, size_t old, size_t wanted)
 	return result;
 }
 
+/* LuaJIT starts a collection when memory has grown to so many percent of what lived after the last. */
+#define GC_PAUSE 200
+#define GC_PAUSE_MIN 110
+
+void sl_state_relieve(struct sl_state *state)
+{
+	size_t room;
+	int pause;
+
+	if (!state->memory_limit || state->memory_used < state->memory_limit / 2 ||
+	    state->memory_used < state->memory_live + state->memory_limit / 8)
+		return;
+	lua_gc(state->L, LUA_GCCOLLECT, 0);
+	state->memory_live = state->memory_used;
+	room = state->memory_limit - state->memory_limit / 16;
+	pause = (int)(room / (state->memory_live / 100 + 1));
+	if (pause > GC_PAUSE)
+		pause = GC_PAUSE;
+	if (pause < GC_PAUSE_MIN)
+		pause = GC_PAUSE_MIN;
+	lua_gc(state->L, LUA_GCSETPAUSE, pause);
+}
+
 static void count_memory(struct sl_state *state)
 {
 	lua_State *L = state->L;

@@ -79,8 +79,9 @@ struct sl_state {
 	bool sealed;	  /* loading is over */
 	lua_Alloc alloc;  /* Lua's own allocator, which ours counts for */
 	void *alloc_arg;
-	size_t memory_used;		/* bytes */
-	size_t memory_limit;		/* bytes; 0: none */
+	size_t memory_used;  /* bytes */
+	size_t memory_limit; /* bytes; 0: none */
+	size_t memory_live;  /* bytes in use after the last collection that sl_state_relieve made */
 	const struct sl_config *config; /* borrowed, outlives the state */
 };
 
@@ -91,6 +92,11 @@ struct sl_state {
  * NULL when out of memory. bind/ adds the API. */
 struct sl_state *sl_state_new(const struct sl_config *config, bool init);
 void sl_state_free(struct sl_state **state);
+
+/* Collects garbage when the limit comes near, and has Lua collect more often the less room is left: by
+ * itself it would let garbage grow to as much as what lives, and fail with the memory full of it. To
+ * be called between callouts; may raise. */
+void sl_state_relieve(struct sl_state *state);
 
 /* The state that a lua_State (or any coroutine of it) belongs to. Never raises. */
 struct sl_state *sl_state_of(lua_State *L);
