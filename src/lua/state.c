@@ -36,27 +36,27 @@ static void *counting_alloc(void *arg, void *block, size_t old, size_t wanted)
 	return result;
 }
 
-/* LuaJIT starts a collection when memory has grown to so many percent of what lived after the last. */
+/* LuaJIT's own: a collection starts when memory has grown to so many percent of what lived after the
+ * last, and does so many percent of work for what is allocated meanwhile. */
 #define GC_PAUSE 200
-#define GC_PAUSE_MIN 110
+#define GC_STEPMUL 200
+#define GC_STEPMUL_NEAR 800
 
 void sl_state_relieve(struct sl_state *state)
 {
-	size_t room;
+	size_t live = state->memory_live;
+	size_t left = state->memory_limit > live ? state->memory_limit - live : 0;
 	int pause;
 
 	if (!state->memory_limit || state->memory_used < state->memory_limit / 2 ||
-	    state->memory_used < state->memory_live + state->memory_limit / 8)
+	    state->memory_used < live + left / 3)
 		return;
 	lua_gc(state->L, LUA_GCCOLLECT, 0);
-	state->memory_live = state->memory_used;
-	room = state->memory_limit - state->memory_limit / 16;
-	pause = (int)(room / (state->memory_live / 100 + 1));
-	if (pause > GC_PAUSE)
-		pause = GC_PAUSE;
-	if (pause < GC_PAUSE_MIN)
-		pause = GC_PAUSE_MIN;
-	lua_gc(state->L, LUA_GCSETPAUSE, pause);
+	live = state->memory_live = state->memory_used;
+	left = state->memory_limit > live ? state->memory_limit - live : 0;
+	pause = (int)((live + left / 3) / (live / 100 + 1));
+	lua_gc(state->L, LUA_GCSETPAUSE, pause < GC_PAUSE ? pause : GC_PAUSE);
+	lua_gc(state->L, LUA_GCSETSTEPMUL, pause < GC_PAUSE ? GC_STEPMUL_NEAR : GC_STEPMUL);
 }
 
 static void count_memory(struct sl_state *state)

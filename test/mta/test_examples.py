@@ -6,7 +6,7 @@ import json
 import subprocess
 
 from harness import Missing, Postfix, Sendmail, Sink, case, keep, run, wait_until
-from rig import HERE, SCRIPTLET, SOURCE, Site, both, mail, module, no_script_errors, policy, same
+from rig import HERE, SCRIPTLET, SOURCE, Site, both, drained, mail, module, no_script_errors, policy, same
 
 MAPS = SOURCE / "contrib/postfix"
 HEADER_CHECKS = f"regexp:{MAPS}/milter_header_checks"
@@ -57,6 +57,7 @@ def _():
 # Routing: one recipient's mail takes another way.
 
 other = Sink("other-sink")
+third = Sink("third-sink")
 
 
 def other_port():
@@ -167,6 +168,80 @@ def _():
         assert b"X-Scriptlet" not in message.data, message.data
         site.mta.wait_log(r"side/smtp\[\d+\].* status=sent")
     same(len(other.clear()), 1)
+
+
+# Routing differs by recipient: those of one message part, each with its copy.
+
+def listeners():
+    """Where mail can go, by the name that a recipient's local part has."""
+    for sink in (other, third):
+        if not sink.running:
+            keep(sink).start()
+    return {"other": other, "third": third, "straight": MAPPED.sink}
+
+
+def parted_router():
+    """The local part of a recipient says which listener gets its mail."""
+    ports = {name: sink.port for name, sink in listeners().items() if name != "straight"}
+    return module("router", core_config_get_message_routing_domain=f"""scope, msg, buff:
+        local ports = {{ other = {ports["other"]}, third = {ports["third"]} }}
+        local port = ports[msg:rcptto():match("^%a+")]
+        if not port then return 0 end
+        buff:set("[127.0.0.1]:" .. port)
+        return #buff""")
+
+
+def parted(*names):
+    """One message to NAME1@, NAME2@ ...: each arrives once, where its name says."""
+    recipients = [f"{name}{number}@example.com" for number, name in enumerate(names)]
+    wanted = {}
+    for name, recipient in zip(names, recipients):
+        wanted.setdefault(name, []).append(recipient)
+    sinks = listeners()
+    for sink in sinks.values():
+        sink.clear()
+    mta = MAPPED.started()
+    with MAPPED.daemon({"router": parted_router()}, settings={
+            "submission": f"inet:{mta.port}@127.0.0.1"}) as daemon:
+        with MAPPED.client() as smtp:
+            result = smtp.send("a@example.org", recipients, mail(subject="parted"))
+            assert result.accepted, result.last
+            smtp.quit()
+        for name, group in wanted.items():
+            for recipient in group:
+                sinks[name].wait_for(recipient)
+        drained(mta)
+        no_script_errors(daemon)
+    for name, sink in sinks.items():
+        same(sorted(one for message in sink.messages for one in message.recipients),
+             sorted(wanted.get(name, [])))
+        for message in sink.clear():
+            same((message.sender, message.header("Subject"), message.body),
+                 ("a@example.org", ["parted"], b"body\r\n"))
+            assert b"X-Scriptlet" not in message.data, message.data
+    assert not mta.complaints(), mta.complaints()
+
+
+for one_mix in (("other", "straight"), ("straight", "other"), ("other", "other", "straight"),
+                ("other", "third", "other"), ("third", "straight", "other"),
+                ("straight", "third", "third", "other", "straight")):
+    case("Postfix: routes part the recipients " + ", ".join(one_mix))(
+        lambda mix=one_mix: parted(*mix))
+
+
+@case("Postfix: routes that part are deferred where copies cannot be submitted")
+def _():
+    sinks = listeners()
+    for sink in sinks.values():
+        sink.clear()
+    with MAPPED.daemon({"router": parted_router()}, settings={"submission": ""}) as daemon:
+        with MAPPED.client() as smtp:
+            result = smtp.send("a@example.org", ["other@example.com", "straight@example.com"],
+                               mail())
+            same((result.last.code, result.last.enhanced), (451, "4.3.0"))
+        daemon.wait_log("the message is deferred: .*'submission'")
+        drained(MAPPED.mta)
+    same([message.recipients for sink in sinks.values() for message in sink.messages], [])
 
 
 @case("the maps act on whole, well-formed values only")
