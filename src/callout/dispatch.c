@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Beyond memory_limit, for what we need ourselves to run a callout. */
+#define ENTRY_MEMORY SL_MIB
+
 /* Keys of the anchor table; selves follow by module, views are keyed by their address. */
 enum { ANCHOR_THREAD = 1, ANCHOR_VCTX, ANCHOR_AC, ANCHOR_BUFFER, ANCHOR_SELF };
 
@@ -263,14 +266,18 @@ static int enter(void *arg)
 {
 	struct call *call = arg;
 	struct sl_flow *flow = call->flow;
-	lua_State *L = flow->slot->state->L;
+	struct sl_state *state = flow->slot->state;
+	lua_State *L = state->L;
 	int rc = 0;
 
+	/* a state whose memory is full must still be entered, if only to collect its garbage */
+	state->memory_limit += ENTRY_MEMORY;
 	if (!call->resumed)
 		rc = sl_lua_enter(L, prepare, call, call->err);
 	else if (flow->op->push_results)
 		rc = sl_lua_enter(L, push_results, call, call->err);
-	flow->slot->state->bag.thread = flow->thread;
+	state->memory_limit -= ENTRY_MEMORY;
+	state->bag.thread = flow->thread;
 	return rc < 0 ? rc : sl_lua_resume(L, flow->thread, call->nargs, call->err);
 }
 

@@ -5,8 +5,8 @@
 local check = require "check"
 
 local alive = {}
-for i = 1, 1000000 do
-  alive[i] = "x" .. i
+for i = 1, 600000 do
+  alive[i] = ("x"):rep(30) .. i
 end
 
 msys.registerModule("memory", {
@@ -18,7 +18,7 @@ msys.registerModule("memory", {
     return msys.core.VALIDATE_CONT
   end,
   validate_dealloc = function()
-    check.eq(#alive, 1000000)
+    check.eq(#alive, 600000)
     check.report()
   end,
 })
