@@ -15,7 +15,7 @@ msys.registerModule("memory", {
     for i = 1, 20000 do
       garbage[i] = i .. msg:rcptto()
     end
-    return msys.core.VALIDATE_CONT
+    return #garbage > 0 and msys.core.VALIDATE_CONT
   end,
   validate_dealloc = function()
     check.eq(#alive, 600000)

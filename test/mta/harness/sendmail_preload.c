@@ -55,7 +55,8 @@ static void write_line(int priority, const char *format, va_list arguments)
 	struct tm tm;
 	size_t used = strftime(line, room, "%b %d %H:%M:%S ", localtime_r(&now, &tm));
 
-	used += (size_t)snprintf(line + used, room - used, "sendmail[%d]: <%d> ", (int)getpid(), LOG_PRI(priority));
+	used += (size_t)snprintf(line + used, room - used, "sendmail[%d]: <%d> ", (int)getpid(),
+				 LOG_PRI(priority));
 	errno = saved_errno; /* for %m */
 	int length = vsnprintf(line + used, room - used, format, arguments);
 	if (length > 0)
@@ -66,7 +67,8 @@ static void write_line(int priority, const char *format, va_list arguments)
 	/* Opened for each line: Sendmail closes descriptors that it does not know. */
 	int file = open(log_file, O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (file >= 0) {
-		ssize_t written = write(file, line, used); /* in one call, so that lines do not mix */
+		ssize_t written = write(file, line,
+					used); /* in one call, so that lines do not mix */
 		(void)written;
 		close(file);
 	}
@@ -129,7 +131,7 @@ static struct hostent *found(const char *name, int family, const char *address)
 		return NULL;
 	snprintf(text, sizeof(text), "%s", name);
 	addresses[0] = (char *)bytes;
-	answer = (struct hostent) {
+	answer = (struct hostent){
 		.h_name = text,
 		.h_aliases = aliases,
 		.h_addrtype = family,
@@ -191,7 +193,8 @@ int res_search(const char *name, int class, int type, unsigned char *answer, int
 	return no_answer();
 }
 
-int res_querydomain(const char *name, const char *domain, int class, int type, unsigned char *answer, int size)
+int res_querydomain(const char *name, const char *domain, int class, int type,
+		    unsigned char *answer, int size)
 {
 	(void)name, (void)domain, (void)class, (void)type, (void)answer, (void)size;
 	return no_answer();
