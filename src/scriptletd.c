@@ -1,4 +1,5 @@
 /* scriptletd: the daemon. Options, configuration, privileges; the rest is process/. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "callout/engine.h"
 #include "config/config.h"
 #include "lua/guard.h"
@@ -255,6 +256,17 @@ static int serve(struct sl_config *config, const struct options *options)
 	return status;
 }
 
+/* The daemon leaves this directory, but reads the file again at a reload. */
+static struct sl_config *load(const struct options *options, struct sl_faults *faults)
+{
+	bool leaves = !options->foreground && !options->test;
+	char *path = leaves ? realpath(options->config_file, NULL) : NULL;
+	struct sl_config *config = sl_config_load(path ? path : options->config_file, faults);
+
+	free(path);
+	return config;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = { .config_file = SL_CONFIG_FILE };
@@ -264,7 +276,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	config = sl_config_load(options.config_file, &faults);
+	config = load(&options, &faults);
 	if (!config) {
 		fputs("scriptletd: out of memory\n", stderr);
 		return EX_OSERR;

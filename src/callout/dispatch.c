@@ -12,6 +12,9 @@
 /* Beyond memory_limit, for what we need ourselves to run a callout. */
 #define ENTRY_MEMORY SL_MIB
 
+/* What must be free in a state, in parts of memory_limit, for it to be of use to anybody. */
+#define ROOM_PARTS 8
+
 /* Keys of the anchor table; selves follow by module, views are keyed by their address. */
 enum { ANCHOR_THREAD = 1, ANCHOR_VCTX, ANCHOR_AC, ANCHOR_BUFFER, ANCHOR_SELF };
 
@@ -295,6 +298,21 @@ static void replace_lost_state(struct sl_flow *flow)
 	sl_slot_replace(flow->slot, fresh);
 }
 
+/* The coroutine is dead; what its stack holds must not stay alive with it. */
+static void drop_thread(struct sl_flow *flow)
+{
+	lua_State *L = flow->slot->state->L;
+
+	if (!flow->thread)
+		return; /* none was made: the field below does not exist */
+	flow->thread = NULL;
+	/* setting a field that exists to nil takes no memory, so this cannot raise */
+	lua_rawgeti(L, LUA_REGISTRYINDEX, flow->anchor);
+	lua_pushnil(L);
+	lua_rawseti(L, -2, ANCHOR_THREAD);
+	lua_pop(L, 1);
+}
+
 static struct sl_result take_outcome(struct sl_flow *flow, struct call *call, int rc, bool late)
 {
 	struct sl_state *state = flow->slot->state;
@@ -312,14 +330,16 @@ static struct sl_result take_outcome(struct sl_flow *flow, struct call *call, in
 			sl_fail(call->err, rc,
 				"memory_limit: the scripts use more memory than they "
 				"may");
-		flow->thread = NULL; /* dead; the next callout gets a new one in its place */
+		drop_thread(flow);
 	}
 	if (late && rc < 0)
-		call->err->code = -ETIME;
+		call->err->code = flow->slot->guard.overdue ? -ETIMEDOUT : -ETIME;
 	if (late && rc == 0) {
 		/* it swallowed the error and then came to its end: over the limit all the same */
-		sl_fail(call->err, -ETIME,
-			"time_limit: the callout used more CPU time than it may");
+		sl_fail(call->err, flow->slot->guard.overdue ? -ETIMEDOUT : -ETIME, "%s",
+			flow->slot->guard.overdue
+				? "callout_timeout: the callout took longer than it may"
+				: "time_limit: the callout used more CPU time than it may");
 		result.outcome = SL_OUT_ERROR;
 	}
 	state->bag = (struct sl_bag){ 0 };
@@ -332,22 +352,73 @@ static bool state_is_lost(const struct sl_flow *flow)
 	return !flow->slot->state || flow->slot_generation != flow->slot->generation;
 }
 
+/* What modules kept is missing: they must not go on as if the session were new to them. */
 static void forget_lost_state(struct sl_flow *flow)
 {
 	struct sl_message *msg = flow->session->msg;
+
+	for (unsigned i = 0; i < flow->engine->module_count; i++)
+		if (flow->presence[i] == SL_PRESENT)
+			flow->presence[i] = SL_BEREFT;
 
 	flow->slot_generation = flow->slot->generation;
 	flow->anchor = LUA_NOREF;
 	flow->thread = NULL;
 	flow->vctx = NULL;
 	flow->ac = NULL;
-	/* no `self` is left that validate_dealloc could be called with */
-	memset(flow->ran, 0, flow->engine->module_count * sizeof(bool));
 	if (!msg)
 		return;
 	msg->shared.handle = NULL;
 	for (unsigned i = 0; i < msg->view_count; i++)
 		msg->views[i].handle = NULL;
+}
+
+/* Room enough for the most modest of all limits would be a poor measure: the state is shared. */
+static size_t largest_limit(const struct sl_engine *engine)
+{
+	int limit = 0;
+
+	for (unsigned i = 0; i < engine->module_count; i++)
+		if (sl_engine_limits(engine, i)->memory_limit > limit)
+			limit = sl_engine_limits(engine, i)->memory_limit;
+	return (size_t)limit * SL_MIB;
+}
+
+static int collect_all(lua_State *L)
+{
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	return 0;
+}
+
+static int enter_collect(void *arg)
+{
+	struct sl_state *state = arg;
+
+	return sl_lua_enter(state->L, collect_all, state, NULL);
+}
+
+/* A callout that went over a limit may leave the state full: of garbage, or of what the script holds
+ * on to for good. Either would fail the callouts of others. */
+static void make_room(struct sl_flow *flow, const struct sl_script_limits *limits)
+{
+	struct sl_state *full = flow->slot->state;
+	size_t limit = largest_limit(flow->engine);
+	bool late;
+
+	if (full->memory_used < limit / 2)
+		return;
+	flow->slot->guard.deadline_us = 0;
+	full->memory_limit = 0; /* finalizers may need some */
+	if (sl_guard_run(&flow->slot->guard, full->L, (int64_t)limits->time_limit * 1000,
+			 enter_collect, full, &late) == SL_GUARD_LOST) {
+		replace_lost_state(flow);
+	} else if (full->memory_used > limit - limit / ROOM_PARTS) {
+		sl_log(LOG_ERR, "callout",
+		       "memory_limit: a Lua state is full of what scripts hold on to, it is "
+		       "given up");
+		replace_lost_state(flow);
+		sl_state_free(&full);
+	}
 }
 
 /* With the lock held. */
@@ -356,7 +427,8 @@ static struct sl_result run(struct sl_flow *flow, struct call *call)
 	const struct sl_callout *callout = &sl_callouts[call->id];
 	const struct sl_script_limits *limits = sl_engine_limits(flow->engine, call->module);
 	struct sl_state *state = flow->slot->state;
-	struct sl_result lost = { SL_OUT_ERROR, 0 };
+	struct sl_result result = { SL_OUT_ERROR, 0 };
+	int64_t time_left = (int64_t)limits->time_limit * 1000 - flow->cpu_us;
 	bool late;
 	int rc;
 
@@ -366,15 +438,25 @@ static struct sl_result run(struct sl_flow *flow, struct call *call)
 				      .callout = callout->name,
 				      .deadline_us = flow->deadline_us };
 	state->memory_limit = (size_t)limits->memory_limit * SL_MIB;
-	rc = sl_guard_run(&flow->slot->guard, state->L, (int64_t)limits->time_limit * 1000, enter,
-			  call, &late);
-	if (rc != SL_GUARD_LOST)
-		return take_outcome(flow, call, rc, late);
-	sl_fail(call->err, -ETIME,
-		"time_limit: the callout could not be stopped, its Lua state is given up");
-	replace_lost_state(flow);
-	forget_lost_state(flow); /* this session has had its failure */
-	return lost;
+	flow->slot->guard.deadline_us = flow->deadline_us;
+	rc = sl_guard_run(&flow->slot->guard, state->L, time_left > 0 ? time_left : 1, enter, call,
+			  &late);
+	flow->cpu_us += flow->slot->guard.used_us;
+	if (rc != SL_GUARD_LOST) {
+		result = take_outcome(flow, call, rc, late);
+		if (rc < 0)
+			make_room(flow, limits);
+	} else {
+		sl_fail(call->err, flow->slot->guard.overdue ? -ETIMEDOUT : -ETIME,
+			"%s: the callout could not be stopped, its Lua state is given up",
+			flow->slot->guard.overdue ? "callout_timeout" : "time_limit");
+		replace_lost_state(flow);
+	}
+	if (state_is_lost(flow)) {
+		forget_lost_state(flow);
+		flow->presence[call->module] = SL_ABSENT; /* it has had its failure */
+	}
+	return result;
 }
 
 int sl_dispatch_pin(struct sl_flow *flow)
@@ -390,9 +472,9 @@ int sl_dispatch_pin(struct sl_flow *flow)
 	if (!slot->state)
 		replace_lost_state(flow);
 	flow->slot_generation = slot->generation;
-	flow->ran = slot->state ? calloc(flow->engine->module_count + 1, sizeof(bool)) : NULL;
+	flow->presence = slot->state ? calloc(flow->engine->module_count + 1, 1) : NULL;
 	sl_slot_unlock(slot);
-	if (!flow->ran) {
+	if (!flow->presence) {
 		sl_slot_unpin(slot);
 		flow->slot = NULL;
 		rc = -ENOMEM;
@@ -471,13 +553,17 @@ static struct sl_result dispatch(struct sl_flow *flow, struct call *call)
 
 	sl_slot_lock(flow->slot);
 	start = sl_now_us();
-	flow->ran[call->module] = true;
-	if (state_is_lost(flow)) {
+	if (state_is_lost(flow))
 		forget_lost_state(flow);
+	if (!flow->slot->state)
+		replace_lost_state(flow);
+	if (flow->presence[call->module] == SL_BEREFT || !flow->slot->state) {
+		flow->presence[call->module] = SL_ABSENT;
 		sl_fail(call->err, -ESTALE,
-			"the Lua state of this connection was given up, because another callout "
-			"in it could not be stopped");
+			"the Lua state of this connection was given up because of another "
+			"callout in it");
 	} else {
+		flow->presence[call->module] = SL_PRESENT;
 		result = run(flow, call);
 	}
 	flow->callout_us += sl_now_us() - start;
@@ -497,6 +583,7 @@ struct sl_result sl_dispatch(struct sl_flow *flow, unsigned module, enum sl_call
 	struct call call = { .flow = flow, .module = module, .id = id, .view = view, .err = &err };
 
 	flow->callout_us = 0;
+	flow->cpu_us = 0;
 	return dispatch(flow, &call);
 }
 
@@ -581,6 +668,6 @@ void sl_dispatch_forget_session(struct sl_flow *flow)
 		luaL_unref(flow->slot->state->L, LUA_REGISTRYINDEX, flow->anchor);
 	sl_slot_unlock(flow->slot);
 	sl_slot_unpin(flow->slot);
-	free(flow->ran);
+	free(flow->presence);
 	flow->slot = NULL;
 }

@@ -316,7 +316,7 @@ static bool has_callout(const struct sl_flow *flow)
 	enum sl_callout_id id = flow->stages->id;
 
 	return (flow->engine->modules[flow->module].has & SL_CALLOUT_BIT(id)) &&
-	       (id != SL_CO_DEALLOC || flow->ran[flow->module]);
+	       (id != SL_CO_DEALLOC || flow->presence[flow->module] == SL_PRESENT);
 }
 
 /* Runs the module under the cursor, or goes on with it after a wait. */

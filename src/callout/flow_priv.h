@@ -39,6 +39,13 @@ struct sl_stage {
 	void (*after)(struct sl_flow *flow);
 };
 
+/* What a session has in its Lua state of a module. */
+enum sl_presence {
+	SL_ABSENT,  /* no callout of it ran yet */
+	SL_PRESENT, /* one ran, so its dealloc is due */
+	SL_BEREFT,  /* what it kept went with a lost state: its next callout fails */
+};
+
 struct sl_flow {
 	struct sl_engine *engine;
 	struct sl_session *session;
@@ -50,7 +57,7 @@ struct sl_flow {
 	lua_State *thread;	  /* the session's coroutine; NULL: a new one is due */
 	struct sl_handle *vctx;
 	struct sl_handle *ac;
-	bool *ran; /* by module: a callout of it ran, so its dealloc is due */
+	unsigned char *presence; /* by module, enum sl_presence */
 
 	/* The cursor. */
 	const struct sl_stage *stages; /* of the phase; the last has id SL_CALLOUT_COUNT */
@@ -65,6 +72,7 @@ struct sl_flow {
 	int64_t deadline_us;	   /* of the phase */
 	int64_t again_pause;	   /* us; 0 while the module has not returned AGAIN */
 	int64_t callout_us;	   /* inside the callout under the cursor, waits not counted */
+	int64_t cpu_us;		   /* CPU time of it, which counts for time_limit */
 	struct sl_blocking_op *op; /* what the callout under the cursor waits for; owned */
 	bool gone;		   /* the client left while it waited */
 

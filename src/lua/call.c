@@ -17,13 +17,26 @@ static int describe(lua_State *L)
 	return 1;
 }
 
+/* Address of this is the registry key of the handler. */
+static const char describe_key;
+
+void sl_lua_call_setup(lua_State *L)
+{
+	lua_pushlightuserdata(L, (void *)&describe_key);
+	lua_pushcfunction(L, describe);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 /* Copies the text at the top of the stack, which may be anything after a failed handler. */
 static int take_error(lua_State *L, int status, struct sl_err *err)
 {
 	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 	int code = status == LUA_ERRMEM ? -ENOMEM : -EFAULT;
 
-	sl_fail(err, code, "%s", text ? text : "error without a text");
+	sl_fail(err, code, "%s",
+		status == LUA_ERRMEM ? "not enough memory (memory_limit)"
+		: text		     ? text
+				     : "error without a text");
 	lua_pop(L, 1);
 	return code;
 }
@@ -33,7 +46,8 @@ int sl_lua_call(lua_State *L, int nargs, int nresults, struct sl_err *err)
 	int base = lua_gettop(L) - nargs;
 	int status;
 
-	lua_pushcfunction(L, describe);
+	lua_pushlightuserdata(L, (void *)&describe_key);
+	lua_rawget(L, LUA_REGISTRYINDEX);
 	lua_insert(L, base);
 	status = lua_pcall(L, nargs, nresults, base);
 	lua_remove(L, base);

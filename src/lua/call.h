@@ -3,9 +3,13 @@
 
 #include "lua/state.h"
 
+/* Puts the traceback handler into a new state; raises when out of memory. */
+void sl_lua_call_setup(lua_State *L);
+
 /* Calls the function below `nargs` arguments, as lua_pcall does, with a traceback handler. On error
  * the stack is as if function and arguments had been popped, and err->text says what happened:
- * first line the message, then the traceback. Returns 0 or -EFAULT (script), -ENOMEM. */
+ * first line the message, then the traceback. Takes no memory itself, so that it may stand outside
+ * protected code. Returns 0 or -EFAULT (script), -ENOMEM. */
 int sl_lua_call(lua_State *L, int nargs, int nresults, struct sl_err *err);
 
 /* Runs a C function that may raise, with `arg` as its only argument (light userdata). */

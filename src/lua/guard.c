@@ -118,6 +118,12 @@ static void raise_late(lua_State *L, lua_Debug *debug)
 	luaL_error(L, "time_limit: the callout used more CPU time than it may");
 }
 
+static void raise_overdue(lua_State *L, lua_Debug *debug)
+{
+	(void)debug;
+	luaL_error(L, "callout_timeout: the callout took longer than it may");
+}
+
 static int64_t cpu_us(pthread_t thread)
 {
 	clockid_t clock;
@@ -134,14 +140,21 @@ static int64_t watch(struct sl_guard *guard, int64_t now)
 	if (!guard->L || now - guard->started_us < TICK_US)
 		return 0;
 	if (!guard->seen) {
-		/* the first moments are charged as if it had had the CPU all the time */
+		/* the first moments are charged as if it had had the CPU all the time, but not the
+		 * seconds for which the whole process was stopped */
+		int64_t unseen = now - guard->started_us;
+
 		guard->seen = true;
-		guard->first_seen_cpu = cpu_us(guard->thread) - (now - guard->started_us);
+		guard->first_seen_cpu =
+			cpu_us(guard->thread) - (unseen < 10 * TICK_US ? unseen : 10 * TICK_US);
 	}
 	if (!guard->hooked_us) {
-		if (cpu_us(guard->thread) - guard->first_seen_cpu < guard->limit_us)
+		guard->overdue = guard->deadline_us && now >= guard->deadline_us;
+		if (!guard->overdue &&
+		    cpu_us(guard->thread) - guard->first_seen_cpu < guard->limit_us)
 			return 0;
-		lua_sethook(guard->L, raise_late, LUA_MASKCOUNT, 1);
+		lua_sethook(guard->L, guard->overdue ? raise_overdue : raise_late, LUA_MASKCOUNT,
+			    1);
 		guard->hooked_us = now;
 		return 0;
 	}
@@ -235,6 +248,7 @@ static void begin(struct sl_guard *guard, lua_State *L, int64_t limit_us)
 	guard->limit_us = limit_us;
 	guard->started_us = sl_now_us();
 	guard->seen = false;
+	guard->overdue = false;
 	guard->hooked_us = 0;
 	guard->jump_wanted = 0;
 	pthread_mutex_unlock(&guard->lock);
@@ -249,6 +263,8 @@ static bool end(struct sl_guard *guard, bool lost)
 	running = NULL;
 	pthread_mutex_lock(&guard->lock);
 	late = guard->hooked_us != 0;
+	guard->used_us = guard->seen ? cpu_us(guard->thread) - guard->first_seen_cpu
+				     : sl_now_us() - guard->started_us;
 	if (late && !lost)
 		lua_sethook(guard->L, NULL, 0, 0);
 	guard->L = NULL;
@@ -263,6 +279,7 @@ int sl_guard_run(struct sl_guard *guard, lua_State *L, int64_t limit_us, int (*f
 	int rc;
 
 	*late_r = false;
+	guard->used_us = 0;
 	if (limit_us == 0 || !watchdog.started)
 		return fn(arg);
 	begin(guard, L, limit_us);

@@ -23,10 +23,13 @@ struct sl_guard {
 	lua_State *L; /* NULL while nothing runs */
 	pthread_t thread;
 	int64_t limit_us;
+	int64_t deadline_us;	/* when it must be over, on the clock of sl_now_us; 0: never */
 	int64_t started_us;	/* wall clock */
 	int64_t first_seen_cpu; /* CPU clock of the thread when the watchdog first saw the run */
 	int64_t hooked_us;	/* when the hook was set; 0: not */
 	bool seen;
+	bool overdue;		  /* stopped because of the deadline, not for its CPU time */
+	int64_t used_us;	  /* CPU time of the run that ended last, to some ms */
 	volatile int jump_wanted; /* the signal handler may jump */
 	sigjmp_buf jump;
 	struct sl_guard *next; /* of the watchdog's list */
@@ -40,7 +43,7 @@ void sl_guard_deinit(struct sl_guard *guard);
 
 /* Runs `fn` guarded. Returns its result, or SL_GUARD_LOST when the thread jumped out of it and the
  * state of L is lost. A hook that was set is taken off again; *late_r tells whether the limit was
- * passed. `limit_us` 0: unguarded. */
+ * passed. `limit_us` 0: unguarded; deadline_us of the guard may be set before. */
 #define SL_GUARD_LOST (-0x10057)
 int sl_guard_run(struct sl_guard *guard, lua_State *L, int64_t limit_us, int (*fn)(void *arg),
 		 void *arg, bool *late_r);

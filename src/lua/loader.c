@@ -163,15 +163,26 @@ struct load {
 	struct sl_state *state;
 	const struct sl_script_conf *script;
 	struct sl_err err;
+	int rc;
 };
 
+static int protected_chunk(lua_State *L)
+{
+	struct load *load = lua_touserdata(L, 1);
+
+	lua_pushcfunction(L, run_chunk);
+	lua_pushlightuserdata(L, (void *)load->script);
+	load->rc = sl_lua_call(L, 1, 0, &load->err);
+	return 0;
+}
+
+/* Protected as a whole: the script before may have left no memory for a function even. */
 static int call_chunk(void *arg)
 {
 	struct load *load = arg;
+	int rc = sl_lua_enter(load->state->L, protected_chunk, load, &load->err);
 
-	lua_pushcfunction(load->state->L, run_chunk);
-	lua_pushlightuserdata(load->state->L, (void *)load->script);
-	return sl_lua_call(load->state->L, 1, 0, &load->err);
+	return rc < 0 ? rc : load->rc;
 }
 
 static bool registered(const struct sl_state *state, const char *name)

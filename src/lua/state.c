@@ -100,6 +100,7 @@ static int open_state(lua_State *L)
 	lua_pushlightuserdata(L, (void *)&state_key);
 	lua_pushlightuserdata(L, state);
 	lua_rawset(L, LUA_REGISTRYINDEX);
+	sl_lua_call_setup(L);
 	luaL_openlibs(L);
 	set_package_path(L, &state->config->scriptlet.path);
 	return 0;

@@ -38,9 +38,16 @@ struct sl_metrics_row *sl_metrics_take_row(struct sl_metrics *metrics, unsigned 
 
 void sl_metrics_release_row(struct sl_metrics_row *row)
 {
-	for (unsigned i = 0; i < SL_METRICS_SESSIONS; i++)
-		if (atomic_load(&row->session_list[i].used))
-			atomic_store(&row->session_list[i].used, false);
+	for (unsigned i = 0; i < SL_METRICS_SESSIONS; i++) {
+		struct sl_session_entry *entry = &row->session_list[i];
+
+		if (!atomic_load(&entry->used))
+			continue;
+		/* it may have died while it was writing */
+		if (atomic_load(&entry->seq) & 1)
+			atomic_fetch_add(&entry->seq, 1);
+		atomic_store(&entry->used, false);
+	}
 	atomic_store(&row->sessions_open, 0);
 	atomic_store(&row->pid, 0);
 }
@@ -81,6 +88,15 @@ void sl_metrics_callout(struct sl_callout_metrics *callout, int64_t us, bool err
 	sl_count(&callout->buckets[bucket]);
 }
 
+/* Byte by byte, since somebody may be reading; released, so that no byte gets before the odd `seq`. */
+static void put_text(_Atomic(char) *to, size_t size, const char *text)
+{
+	size_t len = strnlen(text, size - 1);
+
+	for (size_t i = 0; i < size; i++)
+		atomic_store_explicit(&to[i], i < len ? text[i] : '\0', memory_order_release);
+}
+
 struct sl_session_entry *sl_metrics_session_begin(struct sl_metrics_row *row, const char *id,
 						  const char *client)
 {
@@ -92,9 +108,9 @@ struct sl_session_entry *sl_metrics_session_begin(struct sl_metrics_row *row, co
 		    !atomic_compare_exchange_strong(&entry->used, &unused, true))
 			continue;
 		atomic_fetch_add(&entry->seq, 1);
-		snprintf(entry->id, sizeof(entry->id), "%s", id);
-		snprintf(entry->client, sizeof(entry->client), "%s", client);
-		entry->started = sl_epoch();
+		put_text(entry->id, sizeof(entry->id), id);
+		put_text(entry->client, sizeof(entry->client), client);
+		atomic_store(&entry->started, sl_epoch());
 		atomic_store(&entry->phase, 0);
 		atomic_store(&entry->running, false);
 		atomic_fetch_add(&entry->seq, 1);
@@ -114,6 +130,6 @@ void sl_metrics_session_client(struct sl_session_entry *entry, const char *clien
 	if (!entry)
 		return;
 	atomic_fetch_add(&entry->seq, 1);
-	snprintf(entry->client, sizeof(entry->client), "%s", client);
+	put_text(entry->client, sizeof(entry->client), client);
 	atomic_fetch_add(&entry->seq, 1);
 }

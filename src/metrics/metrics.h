@@ -42,15 +42,18 @@ struct sl_callout_metrics {
 	sl_counter buckets[SL_METRICS_BUCKETS];
 };
 
+#define SL_METRICS_ID 28
+#define SL_METRICS_CLIENT 64
+
 /* A session as `scriptlet sessions` shows it. Written by the thread that serves it; `seq` is odd
  * while it is being written, so that a reader can tell a torn copy. */
 struct sl_session_entry {
 	_Atomic(uint32_t) seq;
 	_Atomic(bool) used;
-	char id[28];
-	char client[64];
-	int64_t started;       /* epoch s */
-	_Atomic(int) phase;    /* enum sl_phase */
+	_Atomic(char) id[SL_METRICS_ID];
+	_Atomic(char) client[SL_METRICS_CLIENT];
+	_Atomic(int64_t) started; /* epoch s */
+	_Atomic(int) phase;	  /* enum sl_phase */
 	_Atomic(bool) running; /* inside a callout or waiting in one; else waiting for the client */
 };
 

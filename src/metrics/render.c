@@ -249,30 +249,46 @@ int sl_metrics_stats(const struct sl_metrics *metrics, bool json, struct sl_buf 
 	return rc;
 }
 
+/* A session entry as it was at one moment. */
+struct entry_copy {
+	char id[SL_METRICS_ID];
+	char client[SL_METRICS_CLIENT];
+	int64_t started;
+	int phase;
+	bool running;
+};
+
+static void get_text(char *to, size_t size, const _Atomic(char) *from)
+{
+	for (size_t i = 0; i < size; i++)
+		to[i] = atomic_load_explicit(&from[i], memory_order_acquire);
+	to[size - 1] = '\0';
+}
+
 /* A copy that nobody wrote to meanwhile; false when the entry is not in use. */
-static bool copy_entry(const struct sl_session_entry *entry, struct sl_session_entry *copy)
+static bool copy_entry(const struct sl_session_entry *entry, struct entry_copy *copy)
 {
 	for (int attempt = 0; attempt < 100; attempt++) {
 		uint32_t before = atomic_load(&entry->seq);
 
 		if (!atomic_load(&entry->used))
 			return false;
-		memcpy(copy->id, entry->id, sizeof(copy->id));
-		memcpy(copy->client, entry->client, sizeof(copy->client));
-		copy->started = entry->started;
-		atomic_store(&copy->phase, atomic_load(&entry->phase));
-		atomic_store(&copy->running, atomic_load(&entry->running));
+		get_text(copy->id, sizeof(copy->id), entry->id);
+		get_text(copy->client, sizeof(copy->client), entry->client);
+		copy->started = atomic_load(&entry->started);
+		copy->phase = atomic_load(&entry->phase);
+		copy->running = atomic_load(&entry->running);
 		if (!(before & 1) && atomic_load(&entry->seq) == before)
 			return true;
 	}
 	return false;
 }
 
-static void print_entry(const struct sl_session_entry *entry, long pid, json_object *list,
+static void print_entry(const struct entry_copy *entry, long pid, json_object *list,
 			struct sl_buf *out)
 {
-	const char *phase = sl_metrics_phase_names[atomic_load(&entry->phase)];
-	const char *state = atomic_load(&entry->running) ? "callout" : "idle";
+	const char *phase = sl_metrics_phase_names[entry->phase];
+	const char *state = entry->running ? "callout" : "idle";
 	long long age = (long long)(sl_epoch() - entry->started);
 	json_object *row;
 
@@ -297,7 +313,7 @@ int sl_metrics_sessions(const struct sl_metrics *metrics, bool json, struct sl_b
 
 	for (unsigned i = 0; i < SL_METRICS_ROWS; i++) {
 		const struct sl_metrics_row *row = &metrics->rows[i];
-		struct sl_session_entry copy;
+		struct entry_copy copy;
 
 		if (atomic_load(&row->generation) == 0)
 			break;

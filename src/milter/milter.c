@@ -81,12 +81,15 @@ int sl_milter_serve(void)
 	return smfi_main() == MI_SUCCESS ? 0 : -EIO;
 }
 
-int sl_milter_stop_accepting(struct sl_err *err)
+int sl_milter_stop_accepting(bool for_all, struct sl_err *err)
 {
 	struct sockaddr_un nowhere = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc = 0;
 
+	/* the poll() that libmilter is in holds the socket until it returns: closing is not enough */
+	if (for_all)
+		shutdown(milter_fd, SHUT_RDWR);
 	/* binding to the family alone gives a name that nobody knows */
 	if (fd < 0 || bind(fd, (void *)&nowhere, sizeof(nowhere.sun_family)) < 0 ||
 	    listen(fd, 1) < 0 || dup3(fd, milter_fd, O_CLOEXEC) < 0)

@@ -1,6 +1,7 @@
 #include "process/child.h"
 
 #include "base/clock.h"
+#include "process/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,15 +32,24 @@ static void become_child(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void run_child(const struct sl_child *child, struct sl_child_env *env, const int *close_fds)
+static bool is_needed(const struct sl_child_env *env, int fd)
+{
+	return fd == env->fd || fd == env->control_fd || (env->listener && fd == env->listener->fd);
+}
+
+static void run_child(const struct sl_child *child, struct sl_child_env *env,
+		      const struct sl_child *siblings, const int *close_fds)
 {
 	/* without this a child would keep its siblings' streams open, and they would not notice
-	 * that they are dismissed */
+	 * that they are dismissed; those that were started just now are not in the list yet */
 	for (; *close_fds >= 0; close_fds++)
-		if ((!env->listener || *close_fds != env->listener->fd) &&
-		    *close_fds != env->control_fd)
+		if (!is_needed(env, *close_fds))
 			close(*close_fds);
+	for (; siblings; siblings = siblings->next)
+		if (siblings->fd >= 0 && !is_needed(env, siblings->fd))
+			close(siblings->fd);
 	become_child();
+	sl_supervisor_open_log(env->config, NULL); /* ours, which may be another than before */
 	/* what ps and top show, 15 bytes */
 	prctl(PR_SET_NAME, child->kind == SL_CHILD_INIT ? "scriptletd:init" : "scriptletd:work");
 	atomic_store(&env->row->pid, getpid());
@@ -48,7 +58,7 @@ static void run_child(const struct sl_child *child, struct sl_child_env *env, co
 
 int sl_child_start(struct sl_child *child, const struct sl_config *config,
 		   struct sl_metrics *metrics, unsigned generation, int control_fd,
-		   const int *close_fds, struct sl_err *err)
+		   const struct sl_child *siblings, const int *close_fds, struct sl_err *err)
 {
 	struct sl_child_env env = { config, metrics, NULL, child->listener, control_fd, -1 };
 	int pair[2];
@@ -71,7 +81,7 @@ int sl_child_start(struct sl_child *child, const struct sl_config *config,
 	}
 	if (pid == 0) {
 		close(pair[0]);
-		run_child(child, &env, close_fds);
+		run_child(child, &env, siblings, close_fds);
 	}
 	close(pair[1]);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);

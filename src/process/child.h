@@ -42,10 +42,11 @@ struct sl_child {
 };
 
 /* Forks; the child never returns from here. `close_fds` are descriptors of the supervisor that no
- * child may keep, ended by -1. Negative errno on failure. */
+ * child may keep, ended by -1; `siblings` the children of its generation, whose streams it may not
+ * keep either. Negative errno on failure. */
 int sl_child_start(struct sl_child *child, const struct sl_config *config,
 		   struct sl_metrics *metrics, unsigned generation, int control_fd,
-		   const int *close_fds, struct sl_err *err);
+		   const struct sl_child *siblings, const int *close_fds, struct sl_err *err);
 
 /* Tells it to finish. */
 void sl_child_dismiss(struct sl_child *child);

@@ -116,7 +116,7 @@ static bool start_child(struct sl_generation *gen, struct sl_child *child)
 	struct sl_err err;
 
 	if (sl_child_start(child, gen->config, gen->metrics, gen->number, gen->control_fd,
-			   gen->close_fds, &err) == 0)
+			   gen->children, gen->close_fds, &err) == 0)
 		return true;
 	sl_log(LOG_ERR, "process", "cannot start the %s: %s", sl_child_name(child), err.text);
 	fault(gen, err.text);

@@ -235,6 +235,8 @@ void sl_listeners_unref(struct sl_listeners **listeners)
 
 		if (--listener->refs > 0)
 			continue;
+		/* a worker's poll() may hold the socket for some seconds yet */
+		shutdown(listener->fd, SHUT_RDWR);
 		close(listener->fd);
 		if (listener->ep.kind == SL_EP_UNIX)
 			unlink(listener->ep.path);

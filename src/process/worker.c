@@ -24,6 +24,7 @@
 static struct {
 	const struct sl_child_env *env;
 	struct sl_engine *engine;
+	pid_t supervisor;
 } worker;
 
 static void beat(void)
@@ -76,7 +77,8 @@ static void *control_thread(void *arg)
 
 	(void)arg;
 	await_dismissal(worker.env->fd);
-	if (sl_milter_stop_accepting(&err) < 0)
+	/* without a supervisor its other workers drain, too: nobody is left to accept */
+	if (sl_milter_stop_accepting(getppid() != worker.supervisor, &err) < 0)
 		sl_log(LOG_ERR, "process", "%s", err.text);
 	if (drained(config)) {
 		sl_engine_free(&worker.engine);
@@ -115,6 +117,7 @@ int sl_worker_main(const struct sl_child_env *env)
 	struct sl_err err;
 
 	worker.env = env;
+	worker.supervisor = getppid();
 	sl_mail_init();
 	if (sl_submission_init() < 0)
 		return fail(env->fd, "cannot initialise libcurl");

@@ -54,7 +54,7 @@ static int set_peer_context(struct sl_session *session)
 	return 0;
 }
 
-static bool is_relay_client(const struct sl_session *session)
+bool sl_context_is_relay_client(const struct sl_session *session)
 {
 	const struct sl_config *config = session->config;
 
@@ -68,7 +68,7 @@ int sl_context_connect(struct sl_session *session)
 {
 	int rc = set_if(&session->conn, "pathway", session->config->pathway);
 
-	if (rc == 0 && is_relay_client(session))
+	if (rc == 0 && sl_context_is_relay_client(session))
 		rc = sl_dict_set(&session->conn, "can_relay", "true");
 	if (rc == 0 && session->config->peer_count)
 		rc = set_peer_context(session);

@@ -10,6 +10,8 @@
 
 int sl_context_connect(struct sl_session *session);
 int sl_context_ehlo(struct sl_session *session, const char *arg);
+/* Whether the client's address is one of `relay_networks`. */
+bool sl_context_is_relay_client(const struct sl_session *session);
 /* TLS and AUTH as the macros of this phase tell; the MTA repeats them, so asking again is right. */
 int sl_context_tls(struct sl_session *session);
 int sl_context_auth(struct sl_session *session);

@@ -115,7 +115,10 @@ int sl_session_ehlo(struct sl_session *session, const char *arg, struct sl_err *
 		sl_reply_deinit(&session->refusal.reply);
 		session->refusal = SL_VERDICT_CONTINUE;
 	}
-	session->trusted_copy = *own_helo && strcmp(arg, own_helo) == 0;
+	/* the name stands in the Received field of every copy, so it is no secret for long: what
+	 * comes from outside is judged whatever name it gives */
+	session->trusted_copy = *own_helo && strcmp(arg, own_helo) == 0 && session->connected &&
+				(!session->client_addr[0] || sl_context_is_relay_client(session));
 	rc = sl_context_ehlo(session, arg);
 	if (rc == 0)
 		rc = set_command(session, &session->conn, "ehlo_string");

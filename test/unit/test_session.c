@@ -313,11 +313,17 @@ Test(session, an_accepted_ehlo_lifts_what_an_ehlo_refused)
 	cr_assert_eq(session->refusal.action, SL_REJECT);
 }
 
-Test(session, trusts_only_who_knows_the_secret)
+Test(session, trusts_only_who_knows_the_secret_and_comes_from_here)
 {
 	fake_ehlo(session, "");
 	cr_assert(!session->trusted_copy, "no secret, no trust");
 	sl_session_set_own_helo("secret.invalid");
+	fake_ehlo(session, "secret.invalid");
+	cr_assert(!session->trusted_copy, "nothing is known about the client");
+	sl_session_connect(session, "evil", "192.0.2.1", 25, NULL);
+	fake_ehlo(session, "secret.invalid");
+	cr_assert(!session->trusted_copy, "not one of relay_networks");
+	sl_session_connect(session, "localhost", "127.0.0.1", 25, NULL);
 	fake_ehlo(session, "secret.invalid");
 	cr_assert(session->trusted_copy);
 	fake_ehlo(session, "secret.invalid2");
