@@ -242,7 +242,8 @@ static int serve(struct sl_config *config, const struct options *options)
 	if (sl_privileges_make_dirs(config, &err) < 0 ||
 	    sl_listeners_open(&listeners, config, NULL, &err) < 0 ||
 	    (control_fd = sl_control_open(config, &err)) < 0 ||
-	    sl_privileges_drop(config, &err) < 0 || sl_supervisor_open_log(config, &err) < 0) {
+	    sl_privileges_drop(config, &err) < 0 || sl_privileges_check_dirs(config, &err) < 0 ||
+	    sl_supervisor_open_log(config, &err) < 0) {
 		if (control_fd >= 0)
 			sl_control_remove(run_dir);
 		sl_listeners_unref(&listeners);

@@ -467,7 +467,10 @@ int sl_dispatch_pin(struct sl_flow *flow)
 	if (flow->slot)
 		return 0;
 	slot = sl_pool_pin(flow->engine->pool);
-	sl_slot_lock(slot);
+	if (!sl_slot_lock_until(slot, flow->deadline_us)) {
+		sl_slot_unpin(slot);
+		return -ETIMEDOUT;
+	}
 	flow->slot = slot;
 	if (!slot->state)
 		replace_lost_state(flow);
@@ -546,12 +549,27 @@ static void report(struct sl_flow *flow, const struct call *call, struct sl_resu
 		engine->trace(engine->trace_arg, &event);
 }
 
+/* Without the lock. */
+static struct sl_result give_up(struct sl_flow *flow, struct call *call, int code, const char *why)
+{
+	struct sl_result result = { SL_OUT_ERROR, 0 };
+
+	free_op(flow);
+	flow->thread = NULL;
+	sl_fail(call->err, code, "%s", why);
+	report(flow, call, result, flow->callout_us);
+	return result;
+}
+
 static struct sl_result dispatch(struct sl_flow *flow, struct call *call)
 {
 	struct sl_result result = { SL_OUT_ERROR, 0 };
 	int64_t start;
 
-	sl_slot_lock(flow->slot);
+	if (!sl_slot_lock_until(flow->slot, flow->deadline_us))
+		return give_up(flow, call, -ETIMEDOUT,
+			       "callout_timeout: another callout holds the Lua state of this "
+			       "connection");
 	start = sl_now_us();
 	if (state_is_lost(flow))
 		forget_lost_state(flow);
@@ -603,13 +621,8 @@ struct sl_result sl_dispatch_give_up(struct sl_flow *flow, unsigned module, enum
 {
 	struct sl_err err = { 0 };
 	struct call call = { .flow = flow, .module = module, .id = id, .err = &err };
-	struct sl_result result = { SL_OUT_ERROR, 0 };
 
-	free_op(flow);
-	flow->thread = NULL;
-	sl_fail(&err, code, "%s", why);
-	report(flow, &call, result, flow->callout_us);
-	return result;
+	return give_up(flow, &call, code, why);
 }
 
 /* Setting a field that exists to nil takes no memory, so this cannot raise. */
@@ -630,7 +643,7 @@ static void forget_view(lua_State *L, int anchor, struct sl_view *view)
 
 void sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view)
 {
-	if (!flow->slot)
+	if (!flow->slot || !view->handle)
 		return;
 	sl_slot_lock(flow->slot);
 	if (state_is_lost(flow))

@@ -248,7 +248,18 @@ static void take_route(struct sl_flow *flow, struct sl_view *view)
 	}
 }
 
-/* What the failure of a callout means is its script's to say. */
+static void set_reply(struct sl_flow *flow, int code, const char *text)
+{
+	struct sl_session *session = flow->session;
+
+	if (sl_reply_set(&session->reply, code, text, NULL) < 0) {
+		sl_reply_deinit(&session->reply);
+		session->reply.code = code;
+	}
+}
+
+/* What the failure of a callout means is its script's to say; a refusal concerns the recipient whose
+ * view was looked at, or everybody, like any other. */
 static void apply_error_policy(struct sl_flow *flow)
 {
 	const struct sl_script_limits *limits = sl_engine_limits(flow->engine, flow->module);
@@ -257,10 +268,14 @@ static void apply_error_policy(struct sl_flow *flow)
 		flow->module++;
 		return;
 	}
-	if (limits->on_error == SL_ON_ERROR_REJECT)
-		sl_flow_decide(flow, 550, "5.7.1 message refused by policy");
-	else
-		sl_flow_decide(flow, atoi(limits->error_reply), limits->error_reply + 4);
+	flow->blamed = flow->decider;
+	if (limits->on_error == SL_ON_ERROR_REJECT) {
+		set_reply(flow, 550, "5.7.1 message refused by policy");
+		flow->module = flow->engine->module_count; /* the chain ends; the reply is judged */
+		return;
+	}
+	/* one 4xx defers the message: there is nothing left to ask for other recipients */
+	sl_flow_decide(flow, atoi(limits->error_reply), limits->error_reply + 4);
 	remember_refusal(flow);
 }
 
@@ -323,6 +338,7 @@ static bool has_callout(const struct sl_flow *flow)
 static enum sl_step run_module(struct sl_flow *flow, int64_t *wait_us_r)
 {
 	enum sl_callout_id id = flow->stages->id;
+	const struct sl_script_limits *limits = sl_engine_limits(flow->engine, flow->module);
 	struct sl_view *view = sl_stage_view(flow, flow->stages, flow->unit);
 	struct sl_result result;
 
@@ -338,7 +354,7 @@ static enum sl_step run_module(struct sl_flow *flow, int64_t *wait_us_r)
 		flow->decider = flow->engine->modules[flow->module].name;
 		flow->session->reply_touched = false;
 		flow->buffer_data[0] = '\0';
-		if (sl_engine_limits(flow->engine, flow->module)->mode == SL_MODE_OBSERVE)
+		if (limits->mode == SL_MODE_OBSERVE || limits->on_error == SL_ON_ERROR_ACCEPT)
 			sl_observe_begin(flow, view);
 		result = sl_dispatch(flow, flow->module, id, view);
 	}
@@ -391,11 +407,29 @@ static void record(struct sl_flow *flow)
 		   flow->verdict.action == SL_CONTINUE ? "" : who(flow));
 }
 
+/* Whether an accepted message leaves is not known before its changes were carried out. */
 static enum sl_step finish(struct sl_flow *flow, int64_t *wait_us_r)
 {
-	if (!flow->recorded)
+	bool to_be_applied = flow->phase == SL_PHASE_EOM && flow->verdict.action == SL_CONTINUE;
+
+	if (!flow->recorded && !to_be_applied)
 		record(flow);
 	return hold_answer(flow, wait_us_r);
+}
+
+void sl_flow_applied(struct sl_session *session, bool ok)
+{
+	struct sl_flow *flow = session->flow;
+
+	if (!flow)
+		return;
+	if (!ok) {
+		flow->verdict.action = SL_TEMPFAIL;
+		flow->verdict.reply.code = 451;
+		flow->blamed = NULL;
+		flow->decider = NULL; /* no script's doing */
+	}
+	record(flow);
 }
 
 enum sl_step sl_flow_step(struct sl_session *session, int64_t *wait_us_r)

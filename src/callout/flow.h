@@ -33,6 +33,10 @@ const struct sl_verdict *sl_flow_verdict(const struct sl_session *session);
 /* Who decided: the module that set the reply, or else whose callout ran last; "" when none did. */
 const char *sl_flow_decider(const struct sl_session *session);
 
+/* What became of an accepted message when its changes were to be carried out: now it is counted and
+ * logged. `ok` false: it is deferred. */
+void sl_flow_applied(struct sl_session *session, bool ok);
+
 /* After the last phase: takes back what scripts hold of the session, frees the flow. */
 void sl_flow_end(struct sl_session *session);
 

@@ -14,7 +14,7 @@ struct sl_result {
 	long number; /* of hooks that return one */
 };
 
-/* What a module in observe mode must leave as it found it. */
+/* What a callout may change, as it was before. */
 struct sl_snapshot {
 	bool taken;
 	bool no_memory;
@@ -76,7 +76,7 @@ struct sl_flow {
 	struct sl_blocking_op *op; /* what the callout under the cursor waits for; owned */
 	bool gone;		   /* the client left while it waited */
 
-	struct sl_snapshot before;    /* of a module in observe mode */
+	struct sl_snapshot before;    /* the callout under the cursor */
 	struct sl_hook_buffer buffer; /* of a hook that fills one; data NULL otherwise */
 	char buffer_data[256];	      /* a domain name, RFC 1035, section 2.3.4 */
 };
@@ -116,8 +116,9 @@ struct sl_result sl_dispatch_resume(struct sl_flow *flow, unsigned module, enum 
 struct sl_result sl_dispatch_give_up(struct sl_flow *flow, unsigned module, enum sl_callout_id id,
 				     int code, const char *why);
 
-/* Around a callout of a module in observe mode: `end` logs what it did, undoes it, and makes the
- * result one that decides nothing. Does nothing where `begin` was not called. */
+/* Around a callout whose effect may have to be taken back. In observe mode `end` logs what it did,
+ * undoes it, and makes the result one that decides nothing; otherwise it undoes only what a callout
+ * did before it failed. Does nothing where `begin` was not called. */
 void sl_observe_begin(struct sl_flow *flow, struct sl_view *view);
 void sl_observe_end(struct sl_flow *flow, struct sl_view *view, struct sl_result *result);
 

@@ -126,7 +126,7 @@ const struct sl_setting sl_settings[] = {
 	{ "socket_group", SL_SET_STRING, AT(socket_group), .initial = "postfix" },
 	{ "user", SL_SET_STRING, AT(user), .initial = "scriptletd" },
 	{ "group", SL_SET_STRING, AT(group), .initial = "scriptletd" },
-	{ "workers", SL_SET_INT, AT(workers), .initial = "0", .min = 0, .max = 256 },
+	{ "workers", SL_SET_INT, AT(workers), .initial = "0", .min = 0, .max = 128 },
 	{ "drain_timeout", SL_SET_INT, AT(drain_timeout), .initial = "60", .min = 0, .max = 86400 },
 	{ "state_dir", SL_SET_STRING, AT(state_dir), .initial = "/var/lib/scriptletd",
 	  .check = check_directory },

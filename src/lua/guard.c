@@ -145,8 +145,8 @@ static int64_t watch(struct sl_guard *guard, int64_t now)
 		int64_t unseen = now - guard->started_us;
 
 		guard->seen = true;
-		guard->first_seen_cpu =
-			cpu_us(guard->thread) - (unseen < 10 * TICK_US ? unseen : 10 * TICK_US);
+		guard->first_seen_cpu = cpu_us(guard->thread) -
+					(unseen < 10 * TICK_US ? unseen : 10 * TICK_US);
 	}
 	if (!guard->hooked_us) {
 		guard->overdue = guard->deadline_us && now >= guard->deadline_us;
@@ -165,7 +165,10 @@ static int64_t watch(struct sl_guard *guard, int64_t now)
 		guard->jump_wanted = 1;
 	}
 	pthread_kill(guard->thread, SIGURG);
-	return now - guard->hooked_us > STUCK_US ? now - guard->hooked_us : 0;
+	if (now - guard->hooked_us <= STUCK_US)
+		return 0;
+	atomic_store(&guard->stuck, true);
+	return now - guard->hooked_us;
 }
 
 static void *watch_thread(void *arg)
@@ -268,6 +271,7 @@ static bool end(struct sl_guard *guard, bool lost)
 	if (late && !lost)
 		lua_sethook(guard->L, NULL, 0, 0);
 	guard->L = NULL;
+	atomic_store(&guard->stuck, false);
 	guard->jump_wanted = 0;
 	pthread_mutex_unlock(&guard->lock);
 	return late;

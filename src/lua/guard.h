@@ -29,6 +29,7 @@ struct sl_guard {
 	int64_t hooked_us;	/* when the hook was set; 0: not */
 	bool seen;
 	bool overdue;		  /* stopped because of the deadline, not for its CPU time */
+	_Atomic(bool) stuck;	  /* it runs on, whatever was tried */
 	int64_t used_us;	  /* CPU time of the run that ended last, to some ms */
 	volatile int jump_wanted; /* the signal handler may jump */
 	sigjmp_buf jump;

@@ -1,6 +1,9 @@
 #include "lua/slot.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
+#include <time.h>
 
 struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count)
 {
@@ -38,14 +41,23 @@ void sl_pool_free(struct sl_pool **pool)
 	free(p);
 }
 
+static bool is_better(const struct sl_slot *slot, const struct sl_slot *than)
+{
+	bool stuck = atomic_load_explicit(&slot->guard.stuck, memory_order_relaxed);
+
+	if (stuck != atomic_load_explicit(&than->guard.stuck, memory_order_relaxed))
+		return !stuck;
+	return atomic_load_explicit(&slot->sessions, memory_order_relaxed) <
+	       atomic_load_explicit(&than->sessions, memory_order_relaxed);
+}
+
 /* Two threads may see the same count and choose the same slot: uneven by one, never wrong. */
 struct sl_slot *sl_pool_pin(struct sl_pool *pool)
 {
 	struct sl_slot *best = &pool->slots[0];
 
 	for (unsigned i = 1; i < pool->count; i++)
-		if (atomic_load_explicit(&pool->slots[i].sessions, memory_order_relaxed) <
-		    atomic_load_explicit(&best->sessions, memory_order_relaxed))
+		if (is_better(&pool->slots[i], best))
 			best = &pool->slots[i];
 	atomic_fetch_add_explicit(&best->sessions, 1, memory_order_relaxed);
 	return best;
@@ -65,6 +77,23 @@ void sl_slot_replace(struct sl_slot *slot, struct sl_state *fresh)
 unsigned sl_slot_states_lost(void)
 {
 	return atomic_load(&states_lost);
+}
+
+bool sl_slot_lock_until(struct sl_slot *slot, int64_t deadline_us)
+{
+	struct timespec until;
+	int64_t left;
+
+	if (pthread_mutex_trylock(&slot->lock) == 0)
+		return true;
+	left = deadline_us - sl_now_us();
+	if (left <= 0)
+		return false;
+	clock_gettime(CLOCK_REALTIME, &until);
+	left += until.tv_nsec / 1000;
+	until.tv_sec += (time_t)(left / 1000000);
+	until.tv_nsec = (long)(left % 1000000) * 1000;
+	return pthread_mutex_timedlock(&slot->lock, &until) == 0;
 }
 
 void sl_slot_unpin(struct sl_slot *slot)

@@ -31,7 +31,7 @@ struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count);
 /* Only when no session is pinned any more. */
 void sl_pool_free(struct sl_pool **pool);
 
-/* The least loaded slot, with one session more; give it back with sl_slot_unpin. */
+/* The least loaded slot that is not stuck, with one session more; give it back with sl_slot_unpin. */
 struct sl_slot *sl_pool_pin(struct sl_pool *pool);
 void sl_slot_unpin(struct sl_slot *slot);
 
@@ -46,6 +46,10 @@ static inline void sl_slot_lock(struct sl_slot *slot)
 {
 	pthread_mutex_lock(&slot->lock);
 }
+
+/* Locks, unless a callout holds the state until then (on the clock of sl_now_us): one that cannot be
+ * stopped must not hold up others for ever. */
+bool sl_slot_lock_until(struct sl_slot *slot, int64_t deadline_us);
 
 static inline void sl_slot_unlock(struct sl_slot *slot)
 {

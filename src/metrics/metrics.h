@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SL_METRICS_ROWS 512
+#define SL_METRICS_ROWS 1024
 #define SL_METRICS_MODULES 64
 #define SL_METRICS_CALLOUTS 24
 #define SL_METRICS_NAME 64

@@ -230,7 +230,8 @@ static sfsistat on_unknown(SMFICTX *ctx, const char *command)
 	(void)command;
 	if (conn)
 		sl_session_unknown(conn->session);
-	return conn && !(conn->no_reply & SMFIP_NR_UNKN) ? SMFIS_CONTINUE : SMFIS_NOREPLY;
+	return (conn ? conn->no_reply : atomic_load(&last_steps)) & SMFIP_NR_UNKN ? SMFIS_NOREPLY
+										  : SMFIS_CONTINUE;
 }
 
 static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
@@ -251,6 +252,14 @@ static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
 		sl_buf_deinit(&full);
 	}
 	return conn->no_reply & SMFIP_NR_HDR ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+/* Asked for only so that libmilter knows where it is. */
+static sfsistat on_eoh(SMFICTX *ctx)
+{
+	struct sl_conn *conn = conn_of(ctx);
+
+	return conn && conn->no_reply & SMFIP_NR_EOH ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
 /* The body serves copies for recipients that part: one recipient alone needs none. */
@@ -280,6 +289,7 @@ static sfsistat finish_message(struct sl_conn *conn)
 		if (verdict->action != SL_CONTINUE)
 			return sl_milter_reply(conn, verdict);
 		rc = sl_session_apply(session, &err);
+		sl_flow_applied(session, rc == 0);
 		if (rc == 0)
 			return SMFIS_ACCEPT;
 	}
@@ -335,7 +345,7 @@ struct smfiDesc sl_milter_callbacks = {
 	.xxfi_envfrom = on_mail,
 	.xxfi_envrcpt = on_rcpt,
 	.xxfi_header = on_header,
-	.xxfi_eoh = NULL,
+	.xxfi_eoh = on_eoh,
 	.xxfi_body = on_body,
 	.xxfi_eom = on_eom,
 	.xxfi_abort = on_abort,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static int milter_fd = -1; /* what libmilter listens on */
+static int shared_fd = -1; /* what it listened on before it was told to stop */
 
 /* libmilter compares the family of who connects with that of its own socket, so the private one is
  * of the same kind; it exists for a moment only. */
@@ -81,15 +82,13 @@ int sl_milter_serve(void)
 	return smfi_main() == MI_SUCCESS ? 0 : -EIO;
 }
 
-int sl_milter_stop_accepting(bool for_all, struct sl_err *err)
+int sl_milter_stop_accepting(struct sl_err *err)
 {
 	struct sockaddr_un nowhere = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc = 0;
 
-	/* the poll() that libmilter is in holds the socket until it returns: closing is not enough */
-	if (for_all)
-		shutdown(milter_fd, SHUT_RDWR);
+	shared_fd = fcntl(milter_fd, F_DUPFD_CLOEXEC, 0);
 	/* binding to the family alone gives a name that nobody knows */
 	if (fd < 0 || bind(fd, (void *)&nowhere, sizeof(nowhere.sun_family)) < 0 ||
 	    listen(fd, 1) < 0 || dup3(fd, milter_fd, O_CLOEXEC) < 0)
@@ -97,4 +96,14 @@ int sl_milter_stop_accepting(bool for_all, struct sl_err *err)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+/* Closing is not enough: the poll() that libmilter is in holds the socket for some seconds yet. */
+void sl_milter_kill_socket(void)
+{
+	if (shared_fd < 0)
+		return;
+	shutdown(shared_fd, SHUT_RDWR);
+	close(shared_fd);
+	shared_fd = -1;
 }

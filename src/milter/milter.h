@@ -17,9 +17,12 @@ int sl_milter_setup(struct sl_engine *engine, enum sl_endpoint_kind kind, int li
 int sl_milter_serve(void);
 
 /* From now on nothing new is accepted: the listening socket of this process is replaced by one that
- * nobody can reach, while sessions go on. Other processes keep accepting on theirs, unless it is
- * `for_all`: then the socket is dead at once, so that its address can be taken again. */
-int sl_milter_stop_accepting(bool for_all, struct sl_err *err);
+ * nobody can reach, while sessions go on. Other processes keep accepting on theirs. */
+int sl_milter_stop_accepting(struct sl_err *err);
+
+/* After that, when the other processes do not accept any more either: makes the listening socket
+ * refuse whoever comes, so that its address can be taken again. */
+void sl_milter_kill_socket(void);
 
 /* Connections that are open right now. */
 unsigned sl_milter_connections(void);

@@ -19,7 +19,9 @@ static unsigned long unneeded_steps(unsigned long long has, bool connect_speaks_
 	unsigned long long from_rcpt = has & (AT_RCPT | AT_DATA | AT_EOM);
 	unsigned long long from_mail = from_rcpt | (has & BIT(SL_CO_MAILFROM));
 	unsigned long long from_helo = from_mail | (has & BIT(SL_CO_EHLO));
-	unsigned long no = SMFIP_NOEOH;
+	/* libmilter gets from DATA to the body by way of the header only: a message without a field
+	 * would not be answered if the end of the header were left out, too */
+	unsigned long no = has & AT_DATA && has & AT_EOM ? 0 : SMFIP_NOEOH;
 
 	if (!(from_helo | (has & BIT(SL_CO_CONNECT))))
 		no |= SMFIP_NOCONNECT | SMFIP_NOUNKNOWN;

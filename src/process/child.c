@@ -60,7 +60,11 @@ int sl_child_start(struct sl_child *child, const struct sl_config *config,
 		   struct sl_metrics *metrics, unsigned generation, int control_fd,
 		   const struct sl_child *siblings, const int *close_fds, struct sl_err *err)
 {
-	struct sl_child_env env = { config, metrics, NULL, child->listener, control_fd, -1 };
+	struct sl_child_env env = { .config = config,
+				    .metrics = metrics,
+				    .listener = child->listener,
+				    .control_fd = child->kind == SL_CHILD_INIT ? control_fd : -1,
+				    .fd = -1 };
 	int pair[2];
 	pid_t pid;
 
@@ -90,6 +94,8 @@ int sl_child_start(struct sl_child *child, const struct sl_config *config,
 	child->fd = pair[0];
 	child->ready = false;
 	child->wants_reload = false;
+	free(child->faults);
+	child->faults = NULL;
 	child->started_us = sl_now_us();
 	child->restart_us = 0;
 	return 0;

@@ -73,3 +73,14 @@ int sl_privileges_drop(const struct sl_config *config, struct sl_err *err)
 			       config->user);
 	return 0;
 }
+
+int sl_privileges_check_dirs(const struct sl_config *config, struct sl_err *err)
+{
+	if (access(config->run_dir, W_OK | X_OK) < 0)
+		return sl_fail(err, -errno, "run_dir: cannot write to %s: %s", config->run_dir,
+			       strerror(errno));
+	if (access(config->state_dir, W_OK | X_OK) < 0)
+		return sl_fail(err, -errno, "state_dir: cannot write to %s: %s", config->state_dir,
+			       strerror(errno));
+	return 0;
+}

@@ -7,6 +7,9 @@
  * Only for root; others must find them. */
 int sl_privileges_make_dirs(const struct sl_config *config, struct sl_err *err);
 
+/* After the rights were dropped: both directories can be written to, or an error says which cannot. */
+int sl_privileges_check_dirs(const struct sl_config *config, struct sl_err *err);
+
 /* Gives up root for good: group, supplementary groups, user. Nothing to do for other users, or with
  * an empty `user`. */
 int sl_privileges_drop(const struct sl_config *config, struct sl_err *err);

@@ -46,6 +46,10 @@ static bool drained(const struct sl_config *config)
 		int64_t now = sl_now_us();
 
 		beat();
+		/* without it its other workers drain, too, and nobody is left to accept; a process
+		 * that dies closes its files before it is no longer our parent */
+		if (getppid() != worker.supervisor)
+			sl_milter_kill_socket();
 		if (sl_milter_connections() > 0)
 			idle_since = 0;
 		else if (!idle_since)
@@ -77,8 +81,7 @@ static void *control_thread(void *arg)
 
 	(void)arg;
 	await_dismissal(worker.env->fd);
-	/* without a supervisor its other workers drain, too: nobody is left to accept */
-	if (sl_milter_stop_accepting(getppid() != worker.supervisor, &err) < 0)
+	if (sl_milter_stop_accepting(&err) < 0)
 		sl_log(LOG_ERR, "process", "%s", err.text);
 	if (drained(config)) {
 		sl_engine_free(&worker.engine);

@@ -177,6 +177,7 @@ static void read_client(struct sl_control *control, struct client *client)
 {
 	ssize_t n = recv(client->fd, client->line + client->len,
 			 sizeof(client->line) - 1 - client->len, MSG_DONTWAIT);
+	char *line_end;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		if (!client->waits_for_reload && sl_now_us() > client->until_us)
@@ -189,12 +190,15 @@ static void read_client(struct sl_control *control, struct client *client)
 	}
 	client->len += (size_t)n;
 	client->line[client->len] = '\0';
-	if (client->waits_for_reload)
+	line_end = strchr(client->line, '\n');
+	if (client->waits_for_reload) {
 		client->len = 0; /* whatever it says, it has asked already */
-	else if (strchr(client->line, '\n'))
+	} else if (line_end) {
+		*line_end = '\0';
 		run_line(control, client);
-	else if (client->len == sizeof(client->line) - 1)
+	} else if (client->len == sizeof(client->line) - 1) {
 		answer(client, false, "the line is too long\n");
+	}
 }
 
 static void accept_clients(struct sl_control *control)

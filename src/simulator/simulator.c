@@ -281,7 +281,9 @@ static void do_message(struct simulation *sim)
 	if (run_phase(sim, SL_PHASE_EOM, "", rc, &err) != SL_CONTINUE)
 		return;
 	sim->report->decided_in = SL_PHASE_EOM;
-	if (sl_session_apply(session, &err) < 0)
+	rc = sl_session_apply(session, &err);
+	sl_flow_applied(session, rc == 0);
+	if (rc < 0)
 		keep_verdict(sim->report, &sim->report->result,
 			     &(struct sl_verdict){ SL_TEMPFAIL, { 451, "4.3.0", err.text } });
 	else

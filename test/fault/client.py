@@ -115,6 +115,8 @@ class Milter:
                 head = await self.reader.readexactly(5)
                 size, command = struct.unpack("!Ic", head)
                 return command, await self.reader.readexactly(size - 1)
+        except TimeoutError:    # an OSError, too
+            raise
         except (OSError, asyncio.IncompleteReadError) as problem:
             raise Lost(str(problem)) from problem
 

@@ -4,7 +4,7 @@
 local t = require "lib"
 
 local s = t.connect()
-s:wants("CONNECT HELO MAIL RCPT DATA HDRS BODY UNKNOWN", "HELO MAIL RCPT DATA BODY",
+s:wants("CONNECT HELO MAIL RCPT DATA HDRS EOH BODY UNKNOWN", "HELO MAIL RCPT DATA BODY",
   "ADDHDRS CHGHDRS CHGFROM ADDRCPT DELRCPT")
 t.is(s.version, 6, "the version of the protocol")
 local TLS = "{tls_version} {cipher} {cipher_bits} {verify} {cert_subject} {cert_issuer} " ..

@@ -192,6 +192,7 @@ def cannot_submit(site):
                 same(copies.arrivals(), {})
                 copies.daemon.wait_log("the message is deferred: "
                                        + ("submission to" if submission else ".*'submission'"))
+                copies.daemon.wait_log("message: .* nrcpt=2 verdict=tempfail module=none")
     finally:
         dead.release()
 

@@ -6,7 +6,8 @@ import json
 import subprocess
 
 from harness import Missing, Postfix, Sendmail, Sink, case, keep, run, wait_until
-from rig import HERE, SCRIPTLET, SOURCE, Site, both, drained, mail, module, no_script_errors, policy, same
+from rig import (HERE, SCRIPTLET, SOURCE, Site, both, drained, mail, module, no_script_errors,
+                 policy, same)
 
 MAPS = SOURCE / "contrib/postfix"
 HEADER_CHECKS = f"regexp:{MAPS}/milter_header_checks"

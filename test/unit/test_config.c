@@ -172,7 +172,7 @@ Test(config, takes_every_setting)
 	char *shown = load(
 		"listen = [ \"inet:1@127.0.0.1\", \"unix:/x\" ];\n"
 		"socket_mode = \"0600\"; socket_group = \"\"; user = \"u\"; group = \"g\";\n"
-		"workers = 256; drain_timeout = 0;\n"
+		"workers = 128; drain_timeout = 0;\n"
 		"state_dir = \"/s\"; run_dir = \"/r\"; connect_reply = \"connect\";\n"
 		"pathway = \"p\"; relay_networks = ( \"192.0.2.0/24\" );\n"
 		"received_limit = 1; submission = \"\"; bounce_refused_recipients = false;\n"
@@ -189,7 +189,7 @@ Test(config, takes_every_setting)
 	sup_assert_str(config->listen.list[1], "unix:/x");
 	cr_assert_eq(config->socket_mode, 0600);
 	sup_assert_str(config->socket_group, "");
-	cr_assert_eq(config->workers, 256);
+	cr_assert_eq(config->workers, 128);
 	cr_assert_eq(config->drain_timeout, 0);
 	cr_assert_eq(config->connect_reply, SL_REPLY_AT_CONNECT);
 	cr_assert_eq(config->relay_networks.count, 1);
@@ -239,8 +239,8 @@ Test(config, points_at_each_fault)
 		{ "workers = \"2\";", "1: 'workers' must be a whole number\n" },
 		{ "workers = 2.5;", "1: 'workers' must be a whole number\n" },
 		{ "workers = 99999999999L;", "1: 'workers' must be a whole number\n" },
-		{ "workers = 257;", "1: 'workers' must be from 0 to 256, not 257\n" },
-		{ "workers = -1;", "1: 'workers' must be from 0 to 256, not -1\n" },
+		{ "workers = 129;", "1: 'workers' must be from 0 to 128, not 129\n" },
+		{ "workers = -1;", "1: 'workers' must be from 0 to 128, not -1\n" },
 		{ "drain_timeout = 86401;", "1: 'drain_timeout' must be from 0 to 86400..." },
 		{ "state_dir = \"rel\";", "1: 'state_dir': 'rel' is not an absolute path\n" },
 		{ "run_dir = \"\";", "1: 'run_dir': '' is not an absolute path\n" },

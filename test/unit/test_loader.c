@@ -165,6 +165,26 @@ Test(loader, points_at_the_required_file)
 	free(module);
 }
 
+Test(loader, has_no_panic_when_the_script_before_left_no_memory)
+{
+	struct sl_faults faults = { 0 };
+	char *greedy = sup_write("greedy.lua", "while true do head = { head } end\n");
+	char *next = sup_write("next.lua", "\n");
+
+	cr_assert_eq(sl_config_add_script(config, "greedy", greedy), 0);
+	cr_assert_eq(sl_config_add_script(config, "next", next), 0);
+	config->scriptlet.scripts[0].limits.memory_limit = 4;
+	config->scriptlet.scripts[1].limits.memory_limit = 4;
+	sl_scripts_read(config, &faults);
+	sl_scripts_load(state, &faults);
+	cr_assert_geq(faults.errors, 1);
+	cr_assert_not_null(strstr(faults.list[0].text, "not enough memory"), "%s",
+			   faults.list[0].text);
+	sl_faults_deinit(&faults);
+	free(greedy);
+	free(next);
+}
+
 Test(loader, skips_a_first_line_with_hash_and_counts_it)
 {
 	assert_fault("a.lua", "#!/usr/bin/lua ) ( \n\nerror('x')", "3: x\n");
