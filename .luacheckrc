@@ -7,6 +7,7 @@ files["conf/"].globals = { "msys" }
 files["contrib/"].globals = { "msys" }
 files["test/lua/"].globals = { "msys", "check" }
 files["test/unit/"].globals = { "msys" }
+files["test/fault/"].globals = { "msys", "faults" }
 files["test/mta/"].globals = { "msys" }
 files["test/milter/"] = { globals = { "msys", "mt" } }
 -- annotation files declare parameters only to document them

@@ -117,6 +117,7 @@ static int test_configuration(struct sl_config *config, const struct options *op
 	state = sl_engine_load_state(config, true, faults);
 	print_faults(faults);
 	sl_state_free(&state);
+	sl_guard_stop();
 	return faults->errors ? EX_CONFIG : EX_OK;
 }
 

@@ -28,6 +28,7 @@ static struct {
 	struct sl_guard *guards;
 	pthread_t thread;
 	bool started;
+	_Atomic(bool) stop;
 	_Atomic int64_t stuck_us;
 } watchdog = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -174,7 +175,7 @@ static int64_t watch(struct sl_guard *guard, int64_t now)
 static void *watch_thread(void *arg)
 {
 	(void)arg;
-	for (;;) {
+	while (!atomic_load(&watchdog.stop)) {
 		int64_t now = sl_now_us();
 		int64_t stuck = 0;
 
@@ -215,9 +216,17 @@ int sl_guard_start(struct sl_err *err)
 	rc = pthread_create(&watchdog.thread, NULL, watch_thread, NULL);
 	if (rc != 0)
 		return sl_fail(err, -rc, "cannot start the watchdog: %s", strerror(rc));
-	pthread_detach(watchdog.thread);
 	watchdog.started = true;
 	return 0;
+}
+
+void sl_guard_stop(void)
+{
+	if (!watchdog.started)
+		return;
+	atomic_store(&watchdog.stop, true);
+	pthread_join(watchdog.thread, NULL);
+	watchdog.started = false;
 }
 
 void sl_guard_init(struct sl_guard *guard)

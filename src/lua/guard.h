@@ -39,6 +39,9 @@ struct sl_guard {
 /* Starts the watchdog thread and takes the signal it uses. Once per process, before any guard. */
 int sl_guard_start(struct sl_err *err);
 
+/* Ends the thread. For programs that come to an end in order; nothing may run guarded any more. */
+void sl_guard_stop(void);
+
 void sl_guard_init(struct sl_guard *guard);
 void sl_guard_deinit(struct sl_guard *guard);
 

@@ -266,6 +266,7 @@ static int run(const struct options *options, struct sl_config *config, const st
 		print_faults(&again);
 	sl_faults_deinit(&again);
 	sl_state_free(&init);
+	sl_guard_stop();
 	sl_log_close();
 	if (status == EX_OK)
 		status = show(options, &report);
