@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,6 +55,23 @@ int sl_privileges_make_dirs(const struct sl_config *config, struct sl_err *err)
 	return rc;
 }
 
+/* The groups of the user, and that of the sockets: a reload may open one that is to belong to it. */
+static int join_groups(const struct sl_config *config, gid_t gid)
+{
+	const struct group *gr = *config->socket_group ? getgrnam(config->socket_group) : NULL;
+	gid_t groups[NGROUPS_MAX];
+	gid_t socket_gid = gr ? gr->gr_gid : gid;
+	int count;
+
+	if (initgroups(config->user, gid) < 0)
+		return -1;
+	count = getgroups(NGROUPS_MAX - 1, groups);
+	if (count < 0)
+		return -1;
+	groups[count] = socket_gid;
+	return setgroups((size_t)count + 1, groups);
+}
+
 int sl_privileges_drop(const struct sl_config *config, struct sl_err *err)
 {
 	uid_t uid;
@@ -65,7 +83,7 @@ int sl_privileges_drop(const struct sl_config *config, struct sl_err *err)
 	rc = look_up(config, &uid, &gid, err);
 	if (rc < 0)
 		return rc;
-	if (setgid(gid) < 0 || initgroups(config->user, gid) < 0 || setuid(uid) < 0)
+	if (setgid(gid) < 0 || join_groups(config, gid) < 0 || setuid(uid) < 0)
 		return sl_fail(err, -errno, "cannot become the user '%s': %s", config->user,
 			       strerror(errno));
 	if (uid != 0 && setuid(0) == 0)

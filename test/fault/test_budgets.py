@@ -86,7 +86,7 @@ def _():
     refused = "550 5.7.1 message refused by policy"
 
     async def main(server):
-        async with Load(server, sorry=refused).running():
+        async with Load(server, sorry=[refused]).running():
             began = asyncio.get_running_loop().time()
             answer = await provoke(server, "while", "rcptto")
             took = asyncio.get_running_loop().time() - began

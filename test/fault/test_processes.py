@@ -147,7 +147,7 @@ def _():
             answer = await held.content([("Subject", "s1-m1")])
             assert answer.ok, answer
             await held.quit()
-            wait_until(lambda: not old.members(), 15, "end of the old processes")
+            await load.until(lambda: not old.members(), 15, "end of the old processes")
         old.leader.wait()
         old.kill()
 
