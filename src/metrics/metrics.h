@@ -77,6 +77,7 @@ struct sl_metrics {
 	int64_t started;	      /* epoch s */
 	_Atomic(unsigned) generation; /* the one that serves */
 	_Atomic(int) log_level;
+	_Atomic(bool) stopping; /* the whole daemon, not a generation only */
 	sl_counter reloads_ok;
 	sl_counter reloads_failed;
 	sl_counter worker_restarts;

@@ -235,8 +235,10 @@ void sl_listeners_unref(struct sl_listeners **listeners)
 
 		if (--listener->refs > 0)
 			continue;
-		/* a worker's poll() may hold the socket for some seconds yet */
-		shutdown(listener->fd, SHUT_RDWR);
+		/* a worker's poll() may hold the socket for some seconds yet; libmilter gives up
+		 * when that happens to a TCP socket, so those are left to the workers */
+		if (listener->ep.kind == SL_EP_UNIX)
+			shutdown(listener->fd, SHUT_RDWR);
 		close(listener->fd);
 		if (listener->ep.kind == SL_EP_UNIX)
 			unlink(listener->ep.path);

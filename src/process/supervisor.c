@@ -339,6 +339,7 @@ static void run(struct supervisor *sup, void (*ready)(void *arg), void *arg)
 	sl_notify_stopping();
 	if (sup->current)
 		sl_log(LOG_NOTICE, "process", "stopping");
+	atomic_store(&sup->metrics->stopping, true);
 	/* the listening sockets go first: whoever comes now is refused at once, not left waiting */
 	for (struct sl_generation *gen = sup->generations; gen; gen = gen->next) {
 		sl_listeners_unref(&gen->listeners);

@@ -19,6 +19,8 @@
 #define POLL_US 20000
 /* A connection that libmilter has accepted is counted from its first command on. */
 #define GRACE_US 200000
+/* Longer than libmilter polls its listening socket at a time. */
+#define LIBMILTER_POLL_US 6000000
 
 /* exit() runs while libmilter's threads wait: what they hold stays reachable from here. */
 static struct {
@@ -36,19 +38,31 @@ static void beat(void)
 	atomic_store(&row->states_lost, sl_slot_states_lost());
 }
 
+/* When the daemon stops, or without its supervisor, all workers drain, and who connects must be
+ * refused rather than left waiting. libmilter takes the end of a TCP socket that it still polls for a
+ * reason to give up altogether, so that one has to wait until the poll is over; with a unix socket it
+ * does not. A process that dies closes its files before it is no longer our parent. */
+static bool may_kill_socket(int64_t draining_us)
+{
+	bool nobody_accepts = getppid() != worker.supervisor ||
+			      atomic_load(&worker.env->metrics->stopping);
+
+	return nobody_accepts &&
+	       (worker.env->listener->ep.kind == SL_EP_UNIX || draining_us > LIBMILTER_POLL_US);
+}
+
 /* True when the last session has ended, false when drain_timeout passed first. */
 static bool drained(const struct sl_config *config)
 {
-	int64_t until = sl_now_us() + (int64_t)config->drain_timeout * 1000000;
+	int64_t began = sl_now_us();
+	int64_t until = began + (int64_t)config->drain_timeout * 1000000;
 	int64_t idle_since = 0;
 
 	for (;;) {
 		int64_t now = sl_now_us();
 
 		beat();
-		/* without it its other workers drain, too, and nobody is left to accept; a process
-		 * that dies closes its files before it is no longer our parent */
-		if (getppid() != worker.supervisor)
+		if (may_kill_socket(now - began))
 			sl_milter_kill_socket();
 		if (sl_milter_connections() > 0)
 			idle_since = 0;

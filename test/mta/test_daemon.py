@@ -162,6 +162,31 @@ def in_the_middle(mta):
     return smtp
 
 
+@case("while it stops, who connects is soon refused, not left waiting")
+def _():
+    lease = Lease(["127.0.0.1"])
+    try:
+        with (start(listen=f"inet:{lease.port}@127.0.0.1", settings={"workers": 2}) as daemon,
+              front(daemon) as mta, in_the_middle(mta) as smtp):
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_log("process: stopping")
+
+            def refused():
+                try:
+                    socket.create_connection(("127.0.0.1", lease.port), 5).close()
+                except ConnectionRefusedError:
+                    return True
+                return False
+
+            wait_until(refused, 30, "the first refusal")
+            assert daemon.session.running()
+            same(smtp.body(b"end\r\n").code, 250)
+            smtp.quit()
+            ended(daemon)
+    finally:
+        lease.release()
+
+
 for signo in (signal.SIGTERM, signal.SIGINT):
     @case(f"{signo.name} lets sessions finish")
     def _(signo=signo):
