@@ -40,9 +40,13 @@ class Versions:
 
 
 def weigh(pid):
-    """Resident KiB and number of descriptors of a process."""
+    """Resident KiB of its own and number of descriptors of a process.
+
+    What the supervisor shares with the workers, the metrics, has a row for every process and
+    so grows with the most there ever were at once.
+    """
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]), len(os.listdir(f"/proc/{pid}/fd"))
+    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]), len(os.listdir(f"/proc/{pid}/fd"))
 
 
 async def reload(server):
