@@ -210,7 +210,9 @@ def _():
         finished = []
 
         async def finish(number, milter):
-            milter.timeout = 6
+            # libmilter may hand several sessions to one thread, one after the other, and each
+            # in the stuck state takes its callout_timeout there
+            milter.timeout = 10
             reply = await milter.mail(f"s{number}-m1@example.org")
             if reply.ok:
                 assert (await milter.rcpt(f"s{number}-m1-r1-ok@example.com")).ok
@@ -231,8 +233,8 @@ def _():
         victim.cancel()
         wait_until(lambda: not set(old) & set(workers(server)), 20, "end of the stuck worker")
 
-    limits = {"callout_timeout": 2, "eom_timeout": 1}
-    with begun(daemon(SCRIPTS, limits, drain_timeout=8)) as server:
+    limits = {"callout_timeout": 1, "eom_timeout": 1}
+    with begun(daemon(SCRIPTS, limits, drain_timeout=12)) as server:
         asyncio.run(main(server))
 
 
