@@ -641,36 +641,41 @@ static void forget_view(lua_State *L, int anchor, struct sl_view *view)
 	lua_pop(L, 1);
 }
 
-void sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view)
+bool sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view)
 {
 	if (!flow->slot || !view->handle)
-		return;
-	sl_slot_lock(flow->slot);
+		return true;
+	if (!sl_slot_lock_unless_stuck(flow->slot))
+		return false;
 	if (state_is_lost(flow))
 		forget_lost_state(flow);
 	if (flow->anchor != LUA_NOREF)
 		forget_view(flow->slot->state->L, flow->anchor, view);
 	sl_slot_unlock(flow->slot);
+	return true;
 }
 
-void sl_dispatch_forget_message(struct sl_flow *flow)
+bool sl_dispatch_forget_message(struct sl_flow *flow)
 {
 	struct sl_message *msg = flow->session->msg;
 
 	if (!msg)
-		return;
-	sl_dispatch_forget_view(flow, &msg->shared);
+		return true;
+	if (!sl_dispatch_forget_view(flow, &msg->shared))
+		return false;
 	for (unsigned i = 0; i < msg->view_count; i++)
-		if (msg->views[i].handle)
-			sl_dispatch_forget_view(flow, &msg->views[i]);
+		if (!sl_dispatch_forget_view(flow, &msg->views[i]))
+			return false;
+	return true;
 }
 
-void sl_dispatch_forget_session(struct sl_flow *flow)
+bool sl_dispatch_forget_session(struct sl_flow *flow)
 {
-	if (!flow->slot)
-		return;
 	free_op(flow);
-	sl_slot_lock(flow->slot);
+	if (!flow->slot)
+		return true;
+	if (!sl_slot_lock_unless_stuck(flow->slot))
+		return false;
 	if (state_is_lost(flow))
 		forget_lost_state(flow);
 	if (flow->vctx)
@@ -683,4 +688,5 @@ void sl_dispatch_forget_session(struct sl_flow *flow)
 	sl_slot_unpin(flow->slot);
 	free(flow->presence);
 	flow->slot = NULL;
+	return true;
 }

@@ -49,9 +49,9 @@ void sl_flow_fail(struct sl_flow *flow)
 	sl_flow_decide(flow, atoi(reply), reply + 4);
 }
 
-static void message_ending(struct sl_session *session)
+static bool message_ending(struct sl_session *session)
 {
-	sl_dispatch_forget_message(session->flow);
+	return sl_dispatch_forget_message(session->flow);
 }
 
 static struct sl_flow *flow_of(struct sl_engine *engine, struct sl_session *session)
@@ -491,18 +491,20 @@ const char *sl_flow_decider(const struct sl_session *session)
 	return flow && flow->decider ? flow->decider : "";
 }
 
-void sl_flow_end(struct sl_session *session)
+bool sl_flow_end(struct sl_session *session)
 {
 	struct sl_flow *flow = session->flow;
 
 	if (!flow)
-		return;
+		return true;
 	sl_session_end_message(session);
-	sl_dispatch_forget_session(flow);
+	if (!sl_dispatch_forget_session(flow))
+		return false;
 	sl_reply_deinit(&flow->verdict.reply);
 	free(flow);
 	session->flow = NULL;
 	session->message_ending = NULL;
+	return true;
 }
 
 /* Keeps the MTA patient where it can be; false when it has gone. */

@@ -37,8 +37,10 @@ const char *sl_flow_decider(const struct sl_session *session);
  * logged. `ok` false: it is deferred. */
 void sl_flow_applied(struct sl_session *session, bool ok);
 
-/* After the last phase: takes back what scripts hold of the session, frees the flow. */
-void sl_flow_end(struct sl_session *session);
+/* After the last phase: takes back what scripts hold of the session, frees the flow. False when the
+ * session's Lua state is held by a callout that cannot be stopped: then the session must not be
+ * freed, since the state may still look at it; the process is going to be replaced. */
+bool sl_flow_end(struct sl_session *session);
 
 /* Begin and step in this thread, sleeping where a step wants to wait and keeping the MTA patient at
  * the end of a message. For adapters whose thread may block. */

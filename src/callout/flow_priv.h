@@ -125,9 +125,10 @@ void sl_observe_end(struct sl_flow *flow, struct sl_view *view, struct sl_result
 /* Pins the session to a slot. 0 or -ENOMEM. */
 int sl_dispatch_pin(struct sl_flow *flow);
 
-/* Disarms what scripts hold of a view. */
-void sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view);
+/* Disarms what scripts hold of a view. Like the two that follow, false when the state is stuck: then
+ * the C object must stay, since the state may still look at it. */
+bool sl_dispatch_forget_view(struct sl_flow *flow, struct sl_view *view);
 
 /* Disarms what scripts hold of the message, or of the session as a whole. */
-void sl_dispatch_forget_message(struct sl_flow *flow);
-void sl_dispatch_forget_session(struct sl_flow *flow);
+bool sl_dispatch_forget_message(struct sl_flow *flow);
+bool sl_dispatch_forget_session(struct sl_flow *flow);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* How often a thread that waits for a state looks whether that makes sense. */
+#define STUCK_LOOK_US 200000
+
 struct sl_pool *sl_pool_new(struct sl_state **states, unsigned count)
 {
 	struct sl_pool *pool = calloc(1, sizeof(*pool));
@@ -94,6 +97,14 @@ bool sl_slot_lock_until(struct sl_slot *slot, int64_t deadline_us)
 	until.tv_sec += (time_t)(left / 1000000);
 	until.tv_nsec = (long)(left % 1000000) * 1000;
 	return pthread_mutex_timedlock(&slot->lock, &until) == 0;
+}
+
+bool sl_slot_lock_unless_stuck(struct sl_slot *slot)
+{
+	while (!sl_slot_lock_until(slot, sl_now_us() + STUCK_LOOK_US))
+		if (atomic_load(&slot->guard.stuck))
+			return false;
+	return true;
 }
 
 void sl_slot_unpin(struct sl_slot *slot)

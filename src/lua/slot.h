@@ -51,6 +51,10 @@ static inline void sl_slot_lock(struct sl_slot *slot)
  * stopped must not hold up others for ever. */
 bool sl_slot_lock_until(struct sl_slot *slot, int64_t deadline_us);
 
+/* Locks, unless what holds the state cannot be stopped: then it is not known when the state is free
+ * again, if ever, and what it may still look at must be left alone. */
+bool sl_slot_lock_unless_stuck(struct sl_slot *slot);
+
 static inline void sl_slot_unlock(struct sl_slot *slot)
 {
 	pthread_mutex_unlock(&slot->lock);

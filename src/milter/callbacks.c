@@ -325,7 +325,8 @@ static sfsistat on_close(SMFICTX *ctx)
 	if (!conn)
 		return SMFIS_CONTINUE;
 	run_flow(conn, SL_PHASE_CLOSE);
-	sl_flow_end(conn->session);
+	if (!sl_flow_end(conn->session))
+		conn->session = NULL; /* left to the callout that cannot be stopped */
 	sl_metrics_session_end(conn->entry);
 	if (engine->metrics)
 		atomic_fetch_sub(&engine->metrics->sessions_open, 1);

@@ -298,8 +298,8 @@ void sl_session_unknown(struct sl_session *session)
 
 void sl_session_end_message(struct sl_session *session)
 {
-	if (session->msg && session->message_ending)
-		session->message_ending(session);
+	if (session->msg && session->message_ending && !session->message_ending(session))
+		session->msg = NULL; /* left to whoever may still look at it */
 	sl_message_free(&session->msg);
 }
 

@@ -64,8 +64,9 @@ struct sl_session {
 	int64_t tarpit_us;  /* how long the reply is held */
 
 	struct sl_flow *flow; /* callout/'s part of the session; NULL before the first callout */
-	/* Called before `msg` is freed, to disarm what scripts hold of it; NULL: nobody does. */
-	void (*message_ending)(struct sl_session *session);
+	/* Called before `msg` is freed, to disarm what scripts hold of it; false: they still may look
+	 * at it, so it must stay. NULL: nobody holds anything. */
+	bool (*message_ending)(struct sl_session *session);
 };
 
 /* NULL: out of memory. */
