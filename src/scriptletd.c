@@ -114,7 +114,7 @@ static int test_configuration(struct sl_config *config, const struct options *op
 	sl_mail_init();
 	sl_guard_start(NULL);
 	sl_scripts_read(config, faults);
-	state = sl_engine_load_state(config, true, faults);
+	state = sl_engine_load_state(config, faults);
 	print_faults(faults);
 	sl_state_free(&state);
 	sl_guard_stop();

@@ -289,7 +289,7 @@ static int enter(void *arg)
 static void replace_lost_state(struct sl_flow *flow)
 {
 	struct sl_faults faults = { 0 };
-	struct sl_state *fresh = sl_engine_load_state(flow->engine->config, false, &faults);
+	struct sl_state *fresh = sl_engine_load_state(flow->engine->config, &faults);
 
 	if (!fresh)
 		sl_log(LOG_CRIT, "callout", "cannot replace a lost Lua state: %s",

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct sl_state *sl_engine_load_state(const struct sl_config *config, bool init,
-				      struct sl_faults *faults)
+struct sl_state *sl_engine_load_state(const struct sl_config *config, struct sl_faults *faults)
 {
-	struct sl_state *state = sl_state_new(config, init);
+	struct sl_state *state = sl_state_new(config);
 	struct sl_err err;
 
 	if (!state) {
@@ -81,7 +80,7 @@ struct sl_engine *sl_engine_new(const struct sl_config *config, unsigned count,
 	for (unsigned i = 0; i < count; i++) {
 		struct sl_faults again = { 0 };
 
-		states[i] = sl_engine_load_state(config, false, i == 0 ? faults : &again);
+		states[i] = sl_engine_load_state(config, i == 0 ? faults : &again);
 		sl_faults_deinit(&again);
 		if (!states[i])
 			goto fail;

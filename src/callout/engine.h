@@ -54,8 +54,7 @@ struct sl_engine *sl_engine_new(const struct sl_config *config, unsigned states,
 void sl_engine_free(struct sl_engine **engine);
 
 /* One loaded state, for the init process. NULL when there are errors. */
-struct sl_state *sl_engine_load_state(const struct sl_config *config, bool init,
-				      struct sl_faults *faults);
+struct sl_state *sl_engine_load_state(const struct sl_config *config, struct sl_faults *faults);
 
 /* What the script of a module may use. */
 const struct sl_script_limits *sl_engine_limits(const struct sl_engine *engine, unsigned module);

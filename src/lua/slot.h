@@ -42,11 +42,6 @@ void sl_slot_replace(struct sl_slot *slot, struct sl_state *fresh);
 /* How many states this process has given up. */
 unsigned sl_slot_states_lost(void);
 
-static inline void sl_slot_lock(struct sl_slot *slot)
-{
-	pthread_mutex_lock(&slot->lock);
-}
-
 /* Locks, unless a callout holds the state until then (on the clock of sl_now_us): one that cannot be
  * stopped must not hold up others for ever. */
 bool sl_slot_lock_until(struct sl_slot *slot, int64_t deadline_us);

@@ -106,7 +106,7 @@ static int open_state(lua_State *L)
 	return 0;
 }
 
-struct sl_state *sl_state_new(const struct sl_config *config, bool init)
+struct sl_state *sl_state_new(const struct sl_config *config)
 {
 	struct sl_state *state = calloc(1, sizeof(*state));
 	struct sl_err err;
@@ -114,7 +114,6 @@ struct sl_state *sl_state_new(const struct sl_config *config, bool init)
 	if (!state)
 		return NULL;
 	state->config = config;
-	state->init = init;
 	state->memory_limit = (size_t)config->scriptlet.limits.memory_limit * SL_MIB;
 	state->L = luaL_newstate();
 	if (state->L)

@@ -70,7 +70,6 @@ struct sl_module {
 
 struct sl_state {
 	lua_State *L;
-	bool init; /* the init state: runs init() and deinit() */
 	struct sl_bag bag;
 	struct sl_module *modules; /* in the order of the stanzas */
 	unsigned module_count;
@@ -90,7 +89,7 @@ struct sl_state {
 
 /* A new state with Lua's libraries and, in `package.path`, the directories of `scriptlet.path`.
  * NULL when out of memory. bind/ adds the API. */
-struct sl_state *sl_state_new(const struct sl_config *config, bool init);
+struct sl_state *sl_state_new(const struct sl_config *config);
 void sl_state_free(struct sl_state **state);
 
 /* Collects garbage when the limit comes near, and has Lua collect more often the less room is left: by

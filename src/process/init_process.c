@@ -80,7 +80,7 @@ int sl_init_process_main(const struct sl_child_env *env)
 	sl_mail_init();
 	sl_guard_start(NULL);
 	name_metrics();
-	state = sl_engine_load_state(env->config, true, &faults);
+	state = sl_engine_load_state(env->config, &faults);
 	control = sl_control_new(env->control_fd, env->metrics, ask_reload, (void *)env);
 	if (state && control && sl_init_run(state, &faults)) {
 		for (unsigned i = 0; i < faults.count; i++)

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,27 +32,38 @@ static int match_bits(const struct sl_peer_conf *peer, const char *addr)
 	return best;
 }
 
-/* All matching peers contribute, the narrower overriding the wider: so from wide to narrow. */
-static int set_peer_context(struct sl_session *session)
+/* Sets what peers say whose narrowest match has so many bits; *next_r is the next more. */
+static int set_peers_of(struct sl_session *session, int bits, int *next_r)
 {
 	const struct sl_config *config = session->config;
 
-	for (int bits = 0; bits <= 128; bits++) {
-		for (unsigned p = 0; p < config->peer_count; p++) {
-			const struct sl_peer_conf *peer = &config->peers[p];
+	*next_r = INT_MAX;
+	for (unsigned p = 0; p < config->peer_count; p++) {
+		const struct sl_peer_conf *peer = &config->peers[p];
+		int match = match_bits(peer, session->client_addr);
 
-			if (match_bits(peer, session->client_addr) != bits)
-				continue;
-			for (unsigned i = 0; i < peer->values.count; i++) {
-				int rc = sl_dict_set(&session->conn, peer->keys.list[i],
-						     peer->values.list[i]);
+		if (match > bits && match < *next_r)
+			*next_r = match;
+		for (unsigned i = 0; match >= 0 && match == bits && i < peer->values.count; i++) {
+			int rc = sl_dict_set(&session->conn, peer->keys.list[i],
+					     peer->values.list[i]);
 
-				if (rc < 0)
-					return rc;
-			}
+			if (rc < 0)
+				return rc;
 		}
 	}
 	return 0;
+}
+
+/* All matching peers contribute, the narrower overriding the wider: so from wide to narrow. */
+static int set_peer_context(struct sl_session *session)
+{
+	int bits = -1;
+	int rc = 0;
+
+	while (rc == 0 && bits != INT_MAX)
+		rc = set_peers_of(session, bits, &bits);
+	return rc;
 }
 
 bool sl_context_is_relay_client(const struct sl_session *session)

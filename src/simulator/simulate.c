@@ -251,7 +251,7 @@ static int run(const struct options *options, struct sl_config *config, const st
 	sl_sim_watch_log(&report);
 	sl_guard_start(NULL);
 	sl_scripts_read(config, faults);
-	init = sl_engine_load_state(config, true, faults);
+	init = sl_engine_load_state(config, faults);
 	print_faults(faults);
 	if (init && sl_init_run(init, &again)) {
 		engine = sl_engine_new(config, 1, &again);

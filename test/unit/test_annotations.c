@@ -179,7 +179,7 @@ static void assert_constants(lua_State *L)
 Test(annotations, show_every_constant_with_its_value)
 {
 	struct sl_config *config = sl_config_new();
-	struct sl_state *state = sl_state_new(config, false);
+	struct sl_state *state = sl_state_new(config);
 	struct sl_err err;
 
 	cr_assert_eq(sl_bind_api(state, &err), 0, "%s", err.text);
@@ -192,7 +192,7 @@ Test(annotations, show_every_constant_with_its_value)
 Test(annotations, miss_no_function_of_msys)
 {
 	struct sl_config *config = sl_config_new();
-	struct sl_state *state = sl_state_new(config, false);
+	struct sl_state *state = sl_state_new(config);
 	struct sl_err err;
 	lua_State *L = state->L;
 

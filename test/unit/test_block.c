@@ -83,7 +83,7 @@ static int async_binding(lua_State *from)
 static void begin(void)
 {
 	config = sl_config_new();
-	state = sl_state_new(config, false);
+	state = sl_state_new(config);
 	cr_assert_not_null(state);
 	L = state->L;
 	lua_register(L, "wait", wait_binding);

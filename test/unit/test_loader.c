@@ -12,7 +12,7 @@ static struct sl_state *state;
 static void begin(void)
 {
 	config = sl_config_new();
-	state = sl_state_new(config, false);
+	state = sl_state_new(config);
 	cr_assert_not_null(state);
 }
 

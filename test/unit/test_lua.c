@@ -17,7 +17,7 @@ static lua_State *L;
 static void begin(void)
 {
 	config = sl_config_new();
-	state = sl_state_new(config, false);
+	state = sl_state_new(config);
 	cr_assert_not_null(state);
 	L = state->L;
 }
@@ -239,8 +239,8 @@ Test(state, takes_a_module_name_once_and_only_while_loading)
 
 Test(state, pool_pins_to_the_least_loaded)
 {
-	struct sl_state *states[3] = { sl_state_new(config, false), sl_state_new(config, false),
-				       sl_state_new(config, false) };
+	struct sl_state *states[3] = { sl_state_new(config), sl_state_new(config),
+				       sl_state_new(config) };
 	struct sl_pool *pool = sl_pool_new(states, 3);
 	struct sl_slot *slots[6];
 
